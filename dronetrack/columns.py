@@ -1,0 +1,123 @@
+"""Is this array what it claims to be? The one gate through which every public column passes.
+
+A column is C-contiguous, of one dtype and one shape, and read-only once it is inside a batch; so each
+kernel sees one memory layout and is compiled once.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from dronetrack.errors import InputError
+
+
+def column(
+    name: str,
+    values: ArrayLike,
+    dtype: DTypeLike,
+    shape: tuple[int | None, ...],
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    nan: bool = True,
+) -> NDArray:
+    """Check one column and return it C-contiguous and read-only.
+
+    The caller's array is never changed: it is copied unless it already is a read-only array of this
+    dtype and layout.
+
+    Parameters
+    ----------
+    name : str
+        Name for the error message.
+    values : array_like
+        The column as it came.
+    dtype : dtype
+        What it must be; integers are not made from fractions, numbers not from text.
+    shape : tuple of int or None
+        Needed shape; ``None`` allows any length on that axis.
+    low, high : float, optional
+        Closed range in which every value must lie (NaN aside).
+    nan : bool, optional
+        Whether NaN, 'not observed', is allowed.
+
+    Returns
+    -------
+    ndarray
+        Read-only, C order.
+
+    Raises
+    ------
+    InputError
+        If the type, shape or range is wrong, or a NaN stands where none is allowed.
+    """
+    came = np.asarray(values)
+    wanted = np.dtype(dtype)
+    if came.size and not _castable(came, wanted):
+        raise InputError(f"{name} must be {wanted}; got {came.dtype}. Convert it first, so that nothing is cut off.")
+    if came.ndim != len(shape) or any(
+        need is not None and have != need for have, need in zip(came.shape, shape, strict=True)
+    ):
+        if came.size or len(shape) != came.ndim:
+            raise InputError(f"{name} must have shape {_say(shape)}; got {_say(came.shape)}.")
+        came = came.reshape([0 if need is None else need for need in shape])
+    out = came
+    if out.flags.writeable or out.dtype != wanted or not out.flags.c_contiguous:
+        out = np.array(came, dtype=wanted, order="C", copy=True)
+        out.flags.writeable = False
+    if wanted.kind == "f" and out.size:
+        _check_values(name, out, low, high, nan=nan)
+    elif wanted.kind in "iu" and out.size and (out.min() < low or out.max() > high):
+        raise InputError(f"{name} must lie in [{low:g}, {high:g}]; got {out.min()} .. {out.max()}.")
+    return out
+
+
+def same_length(what: str, columns: Mapping[str, NDArray]) -> int:
+    """Return the common first length of some columns.
+
+    Parameters
+    ----------
+    what : str
+        The batch's name for the error message.
+    columns : mapping of str to ndarray
+        The columns by name.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    InputError
+        If two columns differ in length.
+    """
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(
+            f"all columns of {what} need one length; got {', '.join(f'{k} {v}' for k, v in lengths.items())}."
+        )
+    return next(iter(lengths.values()), 0)
+
+
+def _castable(came: NDArray, wanted: np.dtype) -> bool:
+    if wanted.kind in "iub" and came.dtype.kind == "f":
+        return False
+    return bool(np.can_cast(came.dtype, wanted, casting="same_kind")) or came.dtype.kind in "iub"
+
+
+def _say(shape: tuple[int | None, ...]) -> str:
+    body = ", ".join("n" if size is None else str(size) for size in shape)
+    return f"({body},)" if len(shape) == 1 else f"({body})"
+
+
+def _check_values(name: str, out: NDArray, low: float, high: float, *, nan: bool) -> None:
+    missing = np.isnan(out)
+    if missing.any() and not nan:
+        row = int(np.argwhere(missing)[0][0])
+        raise InputError(f"{name} must not hold NaN; row {row} does. Drop that row or fill it.")
+    bad = ~missing & ~((out >= low) & (out <= high))
+    if bad.any():
+        row = tuple(np.argwhere(bad)[0])
+        raise InputError(f"{name} must lie in [{low:g}, {high:g}]; row {row[0]} is {out[row]:g}.")

@@ -1,0 +1,63 @@
+"""Numbers only: compiled kernels over arrays and floats.
+
+This room knows no names, no files, no units and no errors; all of that is settled before the wall, once per batch.
+It imports numpy and numba and nothing else.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numba
+from numba.core import config
+
+_HERE = pathlib.Path(__file__).parent
+
+
+def _cache_folder() -> str:
+    """Folder for compiled kernels, keyed by a hash of every kernel source.
+
+    numba itself looks only at the file that holds the function, not at the files it calls into, so an edit there
+    would be missed; a new hash is a new folder.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(_HERE.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    user_cache = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
+    roots = [_HERE / "__pycache__", pathlib.Path(user_cache) / "dronetrack", pathlib.Path(tempfile.gettempdir())]
+    for root in roots:
+        folder = root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return str(folder)
+    return ""
+
+
+@contextlib.contextmanager
+def _numba_cache(folder: str) -> Iterator[None]:
+    before = config.CACHE_DIR
+    config.CACHE_DIR = folder
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
+_FOLDER = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
+
+
+def kernel(function: Callable) -> Any:  # noqa: ANN401 - numba dispatchers have no public type
+    """Compile `function` on first use, keep the machine code on disk, release the GIL.
+
+    No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.
+    """
+    with _numba_cache(_FOLDER):
+        return numba.njit(cache=bool(_FOLDER), nogil=True, fastmath={"contract"}, error_model="numpy")(function)
