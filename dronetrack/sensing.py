@@ -1,0 +1,508 @@
+"""What does a report say about the target, and how surely? Telemetry and unit reports become measurements.
+
+Three kinds of evidence: a *sighting* is a line of sight from a camera, a *geo target* is a position that the camera
+computed itself, a *contact* is a ground unit that says it follows the target at some distance. Each row carries the
+error that is new in it (`cov`) and the error that it shares with its neighbours (`site_cov` and the `Sensor`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dronetrack import geodesy
+from dronetrack.errors import InputError
+from dronetrack.kernels import sensing as kernels
+from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements, merge
+from dronetrack.telemetry import Telemetry
+from dronetrack.terrain import Terrain, as_terrain
+from dronetrack.units import UnitReports
+
+GimbalFrame = Literal["auto", "levelled", "body", "earth"]
+FRAME_CODES = {"auto": -1, "levelled": 0, "body": 1, "earth": 2}
+
+TRACKING_ACTIVE = 1  # CAMERA_TRACKING_STATUS_FLAGS
+TRACKING_ERROR = 2
+TRACKING_COASTING = 8
+
+LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
+LATENCY_SEARCH_S = np.arange(0.0, 1.2001, 0.02)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraErrors:
+    """How a camera on a drone is wrong, as standard deviations.
+
+    The defaults describe a stabilised gimbal on a small multicopter with a compass: fresh errors of a tenth of a
+    degree, and errors of a degree that stay.
+
+    Parameters
+    ----------
+    pixel_std : float
+        Image point, per axis, as a fraction of the image width; new in every row.
+    pointing_std_deg : float
+        Gimbal and attitude together, per axis; new in every row. [deg]
+    timing_std_s : float
+        Jitter of the time between image and message; new in every row. [s]
+    heading_std_deg, heading_time_s : float
+        Heading of the vehicle, and how long its error stays. [deg], [s]
+    boresight_std_deg, boresight_time_s : float
+        Camera against gimbal, per axis, and how long its error stays. [deg], [s]
+    h_acc_m, v_acc_m : float
+        Drone position, where the log does not say. [m]
+    position_time_s : float
+        Correlation time of the drone's position error. [s]
+    """
+
+    pixel_std: float = 0.004
+    pointing_std_deg: float = 0.1
+    timing_std_s: float = 0.02
+    heading_std_deg: float = 0.75
+    heading_time_s: float = 60.0
+    boresight_std_deg: float = 0.3
+    boresight_time_s: float = 1800.0
+    h_acc_m: float = 1.5
+    v_acc_m: float = 2.5
+    position_time_s: float = 60.0
+
+
+# A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
+# (measured on an ArduPilot servo mount: 17.6 m on the ground from 135 m away, a few degrees).
+SERVO_ERRORS = CameraErrors(pointing_std_deg=2.0, boresight_std_deg=4.0, boresight_time_s=20.0, timing_std_s=0.05)
+
+
+def sightings(
+    telemetry: Telemetry,
+    *,
+    terrain: Terrain | float | str | None = None,
+    gimbal_frame: GimbalFrame = "auto",
+    latency_s: float | Literal["auto"] = "auto",
+    aim: Literal["auto", "tracked", "boresight"] = "auto",
+    cooperative: UnitReports | None = None,
+    errors: CameraErrors | None = None,
+    authority: str = "",
+) -> Measurements:
+    """Turn what a drone's camera tracked into lines of sight with an honest covariance.
+
+    The line of sight is vehicle attitude, gimbal attitude and image point put together at the moment of the image.
+    Rows whose tracker is idle, in error or coasting (predicting) are not sightings; they are counted.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        One drone.
+    terrain : Terrain, float or str, optional
+        The ground: height above sea level [m], an elevation file, or a `Terrain`. With it every sighting brings a
+        height row that ties the target to the ground where the ray meets it.
+    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+        What the gimbal quaternion is relative to: ``levelled`` is roll and pitch to the horizon and yaw to the
+        vehicle's heading, ``body`` is the vehicle's body, ``earth`` is the horizon and north. ``auto`` believes the
+        flags of each message, as the MAVLink gimbal protocol v2 says. Servo mounts are known to lie there.
+    latency_s : float or "auto", optional
+        From image to message, for rows without a time stamp of their own. ``auto`` finds the delay at which the
+        camera's own motion cancels best out of the lines of sight. [s]
+    aim : {"auto", "tracked", "boresight"}, optional
+        ``tracked`` uses the image tracker's point; ``boresight`` takes the middle of the image, for a gimbal that is
+        told to point at the target; ``auto`` takes the first that the log has.
+    cooperative : UnitReports, optional
+        Units in view whose own position is known. They never steer the track; they only check the gimbal frame.
+    errors : CameraErrors, optional
+        The error budget; the default depends on the frame (a mount in the body frame is a servo mount).
+    authority : str, optional
+        Who operates the drone.
+
+    Returns
+    -------
+    Measurements
+        Line-of-sight rows, and height rows where there is a terrain. `stats` holds counts, the latency used with its
+        standard deviation, and what the check of the gimbal frame said.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range, or the log lacks what a line of sight needs.
+    """
+    if gimbal_frame not in FRAME_CODES:
+        raise InputError(f"gimbal_frame must be one of {', '.join(FRAME_CODES)}; got {gimbal_frame!r}.")
+    if errors is None:
+        errors = SERVO_ERRORS if gimbal_frame == "body" else CameraErrors()
+    if aim == "auto":
+        aim = "tracked" if len(telemetry.image_target.time_us) else "boresight"
+    view = _tracked_view(telemetry, errors) if aim == "tracked" else _boresight_view(telemetry)
+    delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s)
+    time_us = view.time_us - np.int64(round(delay * 1e6))
+    site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame)
+    good = ~np.isnan(direction[:, 0])
+    name = telemetry.name or f"drone {telemetry.system_id}"
+    stats: dict = {
+        **view.stats,
+        "without_pose": int(np.sum(~good)),
+        "sightings": int(np.sum(good)),
+        "latency_s": float(delay),
+        "latency_std_s": float(delay_std),
+        "latency_from": delay_how,
+        "gimbal_frame": gimbal_frame,
+    }
+    if cooperative is not None and len(cooperative):
+        stats["gimbal_frame_check"] = _check_frame(telemetry, cooperative, gimbal_frame)
+    time_us, site, direction, turning, velocity = (
+        values[good] for values in (time_us, site, direction, turning, velocity)
+    )
+    timing_var_s2 = errors.timing_std_s**2 + delay_std**2
+    spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
+    cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning)
+    clock_std_s = telemetry.clock.std_s if np.isfinite(telemetry.clock.std_s) else 0.0
+    site_cov = _position_cov(telemetry, time_us, site, errors) + clock_std_s**2 * _outer(velocity)
+    camera = Sensor(
+        f"{name} camera",
+        authority,
+        shared_time_s=errors.position_time_s,
+        heading_std_rad=float(np.radians(errors.heading_std_deg)),
+        boresight_std_rad=float(np.radians(errors.boresight_std_deg)),
+        heading_time_s=errors.heading_time_s,
+        boresight_time_s=errors.boresight_time_s,
+    )
+    lines = measurements(
+        time_us, LINE_OF_SIGHT, direction, cov, camera, site_ecef_m=site, site_cov=site_cov, stats={camera.name: stats}
+    )
+    return lines if terrain is None else merge(lines, ground_heights(lines, terrain))
+
+
+def ground_heights(lines: Measurements, terrain: Terrain | float | str) -> Measurements:
+    """Tie the target to the ground: one height row where each line of sight meets the terrain.
+
+    Parameters
+    ----------
+    lines : Measurements
+        Rows of kind `LINE_OF_SIGHT`; others are passed over.
+    terrain : Terrain, float or str
+        The ground.
+
+    Returns
+    -------
+    Measurements
+        Height rows at the same times; a ray that meets no known ground gives none and is counted.
+    """
+    ground = as_terrain(terrain)
+    seen = lines.take(lines.kind == LINE_OF_SIGHT)
+    point, _ = ground.ray_ground(seen.site_ecef_m, seen.z)
+    meets = ~np.isnan(point[:, 0])
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(point[meets])
+    up = geodesy.enu_rotation(lat_deg, lon_deg)[:, 2]
+    return measurements(
+        seen.time_us[meets],
+        HEIGHT,
+        point[meets],
+        np.broadcast_to(0.3**2 * np.eye(3), (len(up), 3, 3)),
+        Sensor("terrain", shared_time_s=30.0, starts_tracks=False),
+        site_cov=ground.std_m**2 * _outer(up),
+        stats={"terrain": {"rays_without_ground": int(np.sum(~meets)), "std_m": ground.std_m}},
+    )
+
+
+def geo_targets(telemetry: Telemetry, *, latency_s: float = LATENCY_TYPICAL_S, authority: str = "") -> Measurements:
+    """Turn positions that the camera computed itself (CAMERA_TRACKING_GEO_STATUS) into measurements.
+
+    Such a position comes from the same pose, gimbal and pixels as the sightings of that drone. Its whole stated error
+    therefore counts as one that rows share: it can place the track, but a hundred rows are not a hundred opinions.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        One drone.
+    latency_s : float, optional
+        From image to message. [s]
+    authority : str, optional
+        Who operates the drone.
+
+    Returns
+    -------
+    Measurements
+        Position rows; rows that are not actively tracking, or without a stated accuracy, are counted, not used.
+    """
+    rows = telemetry.geo_target
+    active = (rows.status & TRACKING_ACTIVE != 0) & (rows.status & (TRACKING_COASTING | TRACKING_ERROR) == 0)
+    stated = np.isfinite(rows.h_acc_m) & (rows.h_acc_m > 0.0) & np.isfinite(rows.alt_hae_m)
+    use = active & stated
+    lat_deg, lon_deg = rows.lat_deg[use], rows.lon_deg[use]
+    v_acc = np.where(np.isfinite(rows.v_acc_m[use]), rows.v_acc_m[use], 2.0 * rows.h_acc_m[use])
+    local = _diagonal(np.column_stack([rows.h_acc_m[use], rows.h_acc_m[use], v_acc]) ** 2)
+    name = f"{telemetry.name or f'drone {telemetry.system_id}'} geo"
+    return measurements(
+        rows.time_us[use] - np.int64(round(latency_s * 1e6)),
+        POSITION,
+        geodesy.geodetic_to_ecef(lat_deg, lon_deg, rows.alt_hae_m[use]),
+        geodesy.enu_covariance_to_ecef(0.5 * local, lat_deg, lon_deg),
+        Sensor(name, authority, shared_time_s=60.0),
+        site_cov=geodesy.enu_covariance_to_ecef(local, lat_deg, lon_deg),
+        stats={name: {"not_active": int(np.sum(~active)), "without_accuracy": int(np.sum(active & ~stated))}},
+    )
+
+
+def contacts(
+    units: UnitReports, *, standoff_m: tuple[float, float], authority: str = "", moving_mps: float = 2.0
+) -> Measurements:
+    """Turn reports of units that follow the target into measurements of the target.
+
+    A moving unit places the target ahead of it on its course, between the two distances; a standing one only says
+    that the target is within the far distance, in any direction. A contact never starts a track. A unit that just
+    reports itself says nothing about the target: do not pass it here.
+
+    Parameters
+    ----------
+    units : UnitReports
+        Reports of one or several units.
+    standoff_m : (float, float)
+        Nearest and farthest distance behind the target. [m]
+    authority : str, optional
+        Whose units they are.
+    moving_mps : float, optional
+        Below this speed a course means nothing. [m/s]
+
+    Returns
+    -------
+    Measurements
+        Position rows, one sensor per unit.
+
+    Raises
+    ------
+    InputError
+        If the distances are not ``0 <= near < far``.
+    """
+    near, far = (float(value) for value in standoff_m)
+    if not 0.0 <= near < far < np.inf:
+        raise InputError(f"standoff_m must be two distances, 0 <= near < far; got ({near:g}, {far:g}).")
+    return merge(*(_contacts_of(units.of(name), name, near, far, authority, moving_mps) for name in units.names))
+
+
+def _contacts_of(
+    unit: UnitReports, name: str, near: float, far: float, authority: str, moving_mps: float
+) -> Measurements:
+    course = np.radians(unit.course_deg)
+    moving = np.isfinite(course) & (unit.speed_mps >= moving_mps)
+    ahead = np.where(moving[:, None], np.column_stack([np.sin(course), np.cos(course)]), 0.0)
+    middle, half_width_std = 0.5 * (near + far), (far - near) / np.sqrt(12.0)
+    # Roads bend: at this distance ahead the target is off the course line by about a third of the way.
+    along_var, across_var = half_width_std**2, (middle / 3.0) ** 2
+    anywhere_var = 0.5 * (near * near + near * far + far * far) / 3.0
+    own_var = np.where(np.isfinite(unit.h_acc_m), unit.h_acc_m, 5.0) ** 2
+    local = np.zeros((len(unit), 3, 3))
+    local[:, :2, :2] = across_var * np.eye(2) + (along_var - across_var) * _outer(ahead)
+    local[~moving, :2, :2] = anywhere_var * np.eye(2)
+    local[:, [0, 1], [0, 1]] += own_var[:, None]
+    local[:, 2, 2] = 10.0**2
+    height = np.where(np.isfinite(unit.alt_hae_m), unit.alt_hae_m, 0.0)
+    local[~np.isfinite(unit.alt_hae_m), 2, 2] = 1000.0**2
+    own = geodesy.geodetic_to_ecef(unit.lat_deg, unit.lon_deg, height)
+    shift = geodesy.enu_vectors_to_ecef(
+        middle * np.column_stack([ahead, np.zeros(len(unit))]), unit.lat_deg, unit.lon_deg
+    )
+    return measurements(
+        unit.time_us,
+        POSITION,
+        own + shift,
+        np.broadcast_to(2.0**2 * np.eye(3), local.shape),
+        Sensor(f"{name} contact", authority, shared_time_s=60.0, starts_tracks=False),
+        site_cov=geodesy.enu_covariance_to_ecef(local, unit.lat_deg, unit.lon_deg),
+        stats={f"{name} contact": {"moving": int(np.sum(moving)), "standing": int(np.sum(~moving))}},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where in the image the target was: ray (n, 3) in the camera (forward, right, down), before any delay."""
+
+    time_us: NDArray[np.int64]
+    ray: Floats
+    pixel_var_rad2: float
+    delayed: bool
+    stats: dict
+
+
+def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
+    image, camera = telemetry.image_target, telemetry.camera
+    if not len(camera.time_us):
+        raise InputError(
+            f"{telemetry.name or telemetry.system_id}: the log tracks image points but never says the field of view "
+            "(CAMERA_INFORMATION or CAMERA_FOV_STATUS); without it a point is no direction."
+        )
+    active = image.status & TRACKING_ACTIVE != 0
+    coasting = image.status & TRACKING_COASTING != 0
+    faulty = image.status & TRACKING_ERROR != 0
+    inside = (image.x >= 0.0) & (image.x <= 1.0) & (image.y >= 0.0) & (image.y <= 1.0)
+    use = active & ~coasting & ~faulty & inside
+    at = np.clip(np.searchsorted(camera.time_us, image.time_us[use], side="right") - 1, 0, None)
+    half_width, half_height = np.tan(0.5 * camera.hfov_rad[at]), np.tan(0.5 * camera.vfov_rad[at])
+    ray = np.column_stack(
+        [
+            np.ones(int(use.sum())),
+            half_width * (2.0 * image.x[use] - 1.0),
+            half_height * (2.0 * image.y[use] - 1.0),
+        ]
+    )
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    width_rad = 2.0 * float(np.median(half_width)) if len(ray) else 0.0
+    counts = {
+        "rows": len(image.time_us),
+        "idle": int(np.sum(~active & ~coasting & ~faulty)),
+        "coasting": int(np.sum(coasting)),
+        "error": int(np.sum(faulty & ~coasting)),
+        "outside_image": int(np.sum(active & ~coasting & ~faulty & ~inside)),
+    }
+    return _View(image.time_us[use], ray, (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts)
+
+
+def _boresight_view(telemetry: Telemetry) -> _View:
+    time_us = telemetry.gimbal.time_us
+    ray = np.broadcast_to(np.array([1.0, 0.0, 0.0]), (len(time_us), 3))
+    return _View(time_us, ray, 0.0, delayed=False, stats={"rows": len(time_us)})
+
+
+def _lines(
+    telemetry: Telemetry, view: _View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Site, line of sight, its rate of turn with the camera [1/s] and the site's velocity, all ECEF; NaN = no pose."""
+    half_us = 50_000
+    before, after = (
+        _directions(telemetry, view.ray, time_us + shift, gimbal_frame)[1] for shift in (-half_us, half_us)
+    )
+    site, direction = _directions(telemetry, view.ray, time_us, gimbal_frame)
+    earlier, later = (telemetry.pose_at(time_us + shift)[:3] for shift in (-half_us, half_us))
+    turning = np.nan_to_num((after - before) / (2e-6 * half_us))
+    velocity = (_ecef(*later) - _ecef(*earlier)) / (2e-6 * half_us)
+    return site, direction, turning, np.nan_to_num(velocity)
+
+
+def _directions(
+    telemetry: Telemetry, ray: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+) -> tuple[Floats, Floats]:
+    """Site and line of sight in ECEF at given times; NaN where pose or gimbal are unknown."""
+    lat_deg, lon_deg, alt_hae_m, attitude = telemetry.pose_at(time_us)
+    gimbal, flags = telemetry.gimbal_at(time_us)
+    ned = np.empty((len(time_us), 3))
+    kernels.directions_ned_rows(
+        attitude, gimbal, np.asarray(flags, dtype=np.int64), ray, FRAME_CODES[gimbal_frame], ned
+    )
+    return _ecef(lat_deg, lon_deg, alt_hae_m), geodesy.ned_vectors_to_ecef(ned, lat_deg, lon_deg)
+
+
+def _latency(
+    telemetry: Telemetry, view: _View, gimbal_frame: GimbalFrame, latency_s: float | Literal["auto"]
+) -> tuple[float, float, str]:
+    """Return delay, its standard deviation, and where it came from."""
+    if latency_s != "auto":
+        if not (isinstance(latency_s, int | float) and 0.0 <= latency_s <= 10.0):
+            raise InputError(f"latency_s must be 'auto' or 0 to 10 seconds; got {latency_s!r}.")
+        return float(latency_s), 0.0, "given"
+    if not view.delayed:
+        return 0.0, 0.0, "stamped"
+    return _estimate_latency(telemetry, view, gimbal_frame)
+
+
+def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFrame) -> tuple[float, float, str]:
+    """Find the delay at which the camera's own motion cancels best out of the lines of sight.
+
+    With the right delay the direction to the target is as smooth as the target's motion and the pixel noise allow;
+    with a wrong one every jerk of gimbal and airframe shows. The roughness is the median second difference, which a
+    few wrong rows do not move; the standard deviation comes from the spread over separate stretches of the log.
+    """
+    step_s = np.diff(view.time_us) * 1e-6
+    even = (step_s[1:] < 0.5) & (step_s[:-1] < 0.5) & (step_s[1:] > 0.01) & (step_s[:-1] > 0.01)
+    typical = LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (too few sightings to estimate)"
+    if even.sum() < 80:
+        return typical
+    rough = np.empty((len(LATENCY_SEARCH_S), int(even.sum())))
+    for row, delay in enumerate(LATENCY_SEARCH_S):
+        time_us = view.time_us - np.int64(round(delay * 1e6))
+        direction = _directions(telemetry, view.ray, time_us, gimbal_frame)[1]
+        rates = np.diff(direction, axis=0) / step_s[:, None]
+        rough[row] = np.linalg.norm(np.diff(rates, axis=0)[even], axis=1)
+    usable = ~np.isnan(rough).any(axis=0)
+    stretches = [part for part in np.array_split(rough[:, usable], 8, axis=1) if part.shape[1] >= 10]
+    whole = np.median(rough[:, usable], axis=1) if usable.any() else np.ones(len(LATENCY_SEARCH_S))
+    if len(stretches) < 4 or whole.min() > 0.8 * np.median(whole):
+        return typical[0], typical[1], "typical (the camera moved too little to estimate)"
+    parts = np.array([_lowest(np.median(part, axis=1)) for part in stretches])
+    spread = 1.4826 * float(np.median(np.abs(parts - np.median(parts)))) / np.sqrt(len(parts))
+    return _lowest(whole), max(spread, 0.005), "estimated"
+
+
+def _lowest(curve: Floats) -> float:
+    """Delay at the lowest point, refined by the parabola through it and its neighbours."""
+    at = int(np.clip(np.argmin(curve), 1, len(curve) - 2))
+    left, middle, right = curve[at - 1 : at + 2]
+    bend = left - 2.0 * middle + right
+    shift = 0.5 * (left - right) / bend if bend > 0.0 else 0.0
+    return float(max(LATENCY_SEARCH_S[at] + np.clip(shift, -1.0, 1.0) * (LATENCY_SEARCH_S[1] - LATENCY_SEARCH_S[0]), 0.0))
+
+
+def _check_frame(telemetry: Telemetry, units: UnitReports, gimbal_frame: GimbalFrame) -> dict:
+    """Compare the boresight in every frame with the direction to units whose position is known.
+
+    A unit counts as in view where one frame has it within 3 degrees on the median; the frame in use is doubted where
+    it is off by three times as much, and by more than 5 degrees.
+    """
+    time_us = telemetry.gimbal.time_us
+    ray = np.broadcast_to(np.array([1.0, 0.0, 0.0]), (len(time_us), 3))
+    found: dict = {"agrees": True}
+    for name in units.names:
+        unit = units.of(name)
+        where = _unit_at(unit, time_us)
+        angles = {}
+        for frame in FRAME_CODES:
+            site, direction = _directions(telemetry, ray, time_us, frame)
+            sight = where - site
+            cosine = np.einsum("ni,ni->n", sight, direction) / np.linalg.norm(sight, axis=1)
+            angle = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+            angles[frame] = float(np.nanmedian(angle)) if np.isfinite(angle).sum() >= 20 else np.nan
+        best = min(FRAME_CODES, key=lambda frame: np.nan_to_num(angles[frame], nan=np.inf))  # noqa: B023
+        used = angles[gimbal_frame]
+        if np.isfinite(used) and angles[best] < FRAME_IN_VIEW_DEG and used > max(3.0 * angles[best], 5.0):
+            found = {
+                "agrees": False,
+                "unit": name,
+                "best_frame": best,
+                "median_angle_deg": angles,
+                "warning": (
+                    f"gimbal frame and target disagree: with gimbal_frame={gimbal_frame!r} the camera looks "
+                    f"{used:.1f} deg past {name}, with {best!r} {angles[best]:.1f} deg; pass gimbal_frame={best!r}."
+                ),
+            }
+    return found
+
+
+FRAME_IN_VIEW_DEG = 8.0
+
+
+def _unit_at(unit: UnitReports, time_us: NDArray[np.int64]) -> Floats:
+    """ECEF position of a unit at given times, linear between reports; NaN outside them."""
+    own = geodesy.geodetic_to_ecef(unit.lat_deg, unit.lon_deg, unit.alt_hae_m)
+    if not len(own):
+        return np.full((len(time_us), 3), np.nan)
+    axes = [np.interp(time_us, unit.time_us, own[:, axis], left=np.nan, right=np.nan) for axis in range(3)]
+    return np.column_stack(axes)
+
+
+def _position_cov(telemetry: Telemetry, time_us: NDArray[np.int64], site: Floats, errors: CameraErrors) -> Floats:
+    """Covariance of the drone's position in ECEF, from its own accuracy report where there is one. [m2]"""
+    table = telemetry.position
+    at = np.clip(np.searchsorted(table.time_us, time_us, side="right") - 1, 0, None)
+    h_acc = np.where(np.isfinite(table.h_acc_m[at]), table.h_acc_m[at], errors.h_acc_m)
+    v_acc = np.where(np.isfinite(table.v_acc_m[at]), table.v_acc_m[at], errors.v_acc_m)
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
+    return geodesy.enu_covariance_to_ecef(_diagonal(np.column_stack([h_acc, h_acc, v_acc]) ** 2), lat_deg, lon_deg)
+
+
+def _ecef(lat_deg: ArrayLike, lon_deg: ArrayLike, alt_hae_m: ArrayLike) -> Floats:
+    return geodesy.geodetic_to_ecef(lat_deg, lon_deg, alt_hae_m)
+
+
+def _outer(vectors: Floats) -> Floats:
+    return vectors[:, :, None] * vectors[:, None, :]
+
+
+def _diagonal(variances: Floats) -> Floats:
+    return variances[:, :, None] * np.eye(variances.shape[1])

@@ -1,0 +1,290 @@
+"""What did one drone report? Its position, attitude, gimbal, camera and what its camera tracked; its pose at any time."""
+
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dronetrack.columns import column, same_length
+from dronetrack.errors import InputError
+from dronetrack.kernels import telemetry as kernels
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+
+# name -> (dtype, shape after the rows, lowest, highest, whether NaN may stand there)
+_COLUMNS: dict[str, tuple[type, tuple[int, ...], float, float, bool]] = {
+    "time_us": (np.int64, (), -np.inf, np.inf, False),
+    "receive_us": (np.int64, (), -np.inf, np.inf, False),
+    "lat_deg": (np.float64, (), -90.0, 90.0, False),
+    "lon_deg": (np.float64, (), -180.0, 180.0, False),
+    "alt_hae_m": (np.float64, (), -np.inf, np.inf, True),
+    "vel_ned_mps": (np.float64, (3,), -np.inf, np.inf, True),
+    "vel_acc_mps": (np.float64, (), 0.0, np.inf, True),
+    "h_acc_m": (np.float64, (), 0.0, np.inf, True),
+    "v_acc_m": (np.float64, (), 0.0, np.inf, True),
+    "quaternion": (np.float64, (4,), -1.001, 1.001, False),
+    "flags": (np.int32, (), 0, np.inf, False),
+    "delta_yaw_rad": (np.float64, (), -np.inf, np.inf, True),
+    "hfov_rad": (np.float64, (), 0.0, np.pi, False),
+    "vfov_rad": (np.float64, (), 0.0, np.pi, False),
+    "width_px": (np.float64, (), 0.0, np.inf, True),
+    "height_px": (np.float64, (), 0.0, np.inf, True),
+    "status": (np.int16, (), 0, 255, False),
+    "x": (np.float64, (), -np.inf, np.inf, True),
+    "y": (np.float64, (), -np.inf, np.inf, True),
+    "range_m": (np.float64, (), 0.0, np.inf, False),
+    "std_m": (np.float64, (), 0.0, np.inf, True),
+}
+
+
+class _Table:
+    """Check every column of a table by its name; sort nothing, copy nothing that is right already."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        columns = {}
+        for one in fields(self):  # pyright: ignore[reportArgumentType] - subclasses are dataclasses
+            dtype, shape, low, high, nan = _COLUMNS[one.name]
+            values = column(one.name, getattr(self, one.name), dtype, (None, *shape), low=low, high=high, nan=nan)
+            object.__setattr__(self, one.name, values)
+            columns[one.name] = values
+        what = type(self).__name__
+        same_length(what, columns)
+        if np.any(np.diff(columns["time_us"]) < 0):
+            raise InputError(f"the rows of {what} must be in time order.")
+        if "quaternion" in columns:
+            norm = np.linalg.norm(columns["quaternion"], axis=1)
+            if np.any(np.abs(norm - 1.0) > 1e-3):
+                row = int(np.argmax(np.abs(norm - 1.0)))
+                raise InputError(f"quaternions of {what} must have length 1; row {row} has {norm[row]:.4f}.")
+
+    def __len__(self) -> int:
+        return len(self.time_us)  # pyright: ignore[reportAttributeAccessIssue] - every table has it
+
+
+@dataclass(frozen=True, slots=True)
+class Position(_Table):
+    """Where the drone was, n rows.
+
+    Parameters
+    ----------
+    time_us : (n,) int64
+        [us, UTC]
+    lat_deg, lon_deg : (n,) float64
+        WGS 84. [deg]
+    alt_hae_m : (n,) float64
+        Height above the ellipsoid. [m]
+    vel_ned_mps : (n, 3) float64
+        Velocity north, east, down. [m/s]
+    h_acc_m, v_acc_m : (n,) float64
+        Standard deviations as the receiver states them; NaN where it does not. [m]
+    """
+
+    time_us: Times
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_hae_m: Floats
+    vel_ned_mps: Floats
+    h_acc_m: Floats
+    v_acc_m: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Attitude(_Table):
+    """How the drone was turned: `quaternion` (n, 4), w x y z, body (forward, right, down) to north-east-down."""
+
+    time_us: Times
+    quaternion: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Gimbal(_Table):
+    """What the gimbal said: `quaternion` (n, 4) w x y z as sent, its `flags`, and `delta_yaw_rad` (NaN where absent)."""
+
+    time_us: Times
+    quaternion: Floats
+    flags: NDArray[np.int32]
+    delta_yaw_rad: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Camera(_Table):
+    """What the camera can see: full opening angles [rad] and resolution [px]."""
+
+    time_us: Times
+    hfov_rad: Floats
+    vfov_rad: Floats
+    width_px: Floats
+    height_px: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTarget(_Table):
+    """What the camera tracked in the image.
+
+    `time_us` is when the message arrived, brought to UTC; the message itself has no time stamp. `x`, `y` are the
+    centre of point or rectangle, 0 to 1 from the top left; `status` holds CAMERA_TRACKING_STATUS_FLAGS.
+    """
+
+    time_us: Times
+    receive_us: Times
+    status: NDArray[np.int16]
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class GeoTarget(_Table):
+    """Where the camera itself says that its target is; times as in `ImageTarget`, accuracies as sent (NaN absent)."""
+
+    time_us: Times
+    receive_us: Times
+    status: NDArray[np.int16]
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_hae_m: Floats
+    h_acc_m: Floats
+    v_acc_m: Floats
+    vel_ned_mps: Floats
+    vel_acc_mps: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Range(_Table):
+    """Valid ranges of a range finder. [m]"""
+
+    time_us: Times
+    range_m: Floats
+    std_m: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How this drone's boot time became UTC.
+
+    Parameters
+    ----------
+    source : str
+        ``system_time+receive``, ``system_time`` or ``receive``; see `dronetrack.mavlink.clock`.
+    boot_start_us, offset_us, drift : (k,) float64
+        One entry per boot: ``utc = boot + offset + drift * (boot - boot_start)``. [us, us, -]
+    std_s : float
+        Standard deviation of the result. [s]
+    receive_minus_system_time_s : float
+        Lower envelope of receive stamp minus the autopilot's own UTC; NaN where one is missing. [s]
+    latency_s : float
+        What was added to the autopilot's own UTC. [s]
+    n_pairs : int
+        Valid SYSTEM_TIME pairs.
+    """
+
+    source: str = "none"
+    boot_start_us: Floats = field(default_factory=lambda: np.zeros(0))
+    offset_us: Floats = field(default_factory=lambda: np.zeros(0))
+    drift: Floats = field(default_factory=lambda: np.zeros(0))
+    std_s: float = float("nan")
+    receive_minus_system_time_s: float = float("nan")
+    latency_s: float = 0.0
+    n_pairs: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("boot_start_us", "offset_us", "drift"):
+            object.__setattr__(self, name, column(name, getattr(self, name), np.float64, (None,), nan=False))
+
+
+_AnyTable = TypeVar("_AnyTable", bound=_Table)
+
+
+def _empty(table: type[_AnyTable]) -> _AnyTable:
+    shapes = {one.name: (0, *_COLUMNS[one.name][1]) for one in fields(table)}  # pyright: ignore[reportArgumentType]
+    return table(**{name: np.zeros(shape, dtype=_COLUMNS[name][0]) for name, shape in shapes.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """One drone's report: small tables, each with its own times.
+
+    Parameters
+    ----------
+    system_id : int
+        MAVLink system.
+    name : str
+        What to call it; empty for none.
+    position, attitude, gimbal, camera, image_target, geo_target, range : tables
+        Each may have no rows.
+    clock : Clock
+        How boot time became UTC.
+    stats : dict
+        What was counted while reading.
+    """
+
+    system_id: int
+    name: str = ""
+    position: Position = field(default_factory=lambda: _empty(Position))
+    attitude: Attitude = field(default_factory=lambda: _empty(Attitude))
+    gimbal: Gimbal = field(default_factory=lambda: _empty(Gimbal))
+    camera: Camera = field(default_factory=lambda: _empty(Camera))
+    image_target: ImageTarget = field(default_factory=lambda: _empty(ImageTarget))
+    geo_target: GeoTarget = field(default_factory=lambda: _empty(GeoTarget))
+    range: Range = field(default_factory=lambda: _empty(Range))
+    clock: Clock = field(default_factory=Clock)
+    stats: dict = field(default_factory=dict, compare=False)
+
+    def pose_at(self, time_us: ArrayLike, *, max_gap_s: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return position and attitude at any times: linear in position, spherical in attitude.
+
+        Parameters
+        ----------
+        time_us : (m,) int64
+            Times, in any order. [us, UTC]
+        max_gap_s : float, optional
+            Longest gap to bridge. [s]
+
+        Returns
+        -------
+        lat_deg, lon_deg, alt_hae_m : (m,) float64
+            Position [deg, deg, m]; NaN outside the log and in longer gaps.
+        quaternion : (m, 4) float64
+            Attitude, w x y z, body to north-east-down; NaN likewise.
+        """
+        wanted = column("time_us", time_us, np.int64, (None,))
+        table = self.position
+        # Unwrapped, so that a drone may cross the date line.
+        lon_deg = np.degrees(np.unwrap(np.radians(table.lon_deg)))
+        places = np.column_stack([table.lat_deg, lon_deg, table.alt_hae_m])
+        place = np.empty((len(wanted), 3))
+        turn = np.empty((len(wanted), 4))
+        gap_us = int(max_gap_s * 1e6)
+        kernels.interpolate_rows(table.time_us, np.ascontiguousarray(places), wanted, gap_us, place)
+        kernels.slerp_rows(self.attitude.time_us, self.attitude.quaternion, wanted, gap_us, turn)
+        return place[:, 0], (place[:, 1] + 180.0) % 360.0 - 180.0, place[:, 2], turn
+
+    def gimbal_at(self, time_us: ArrayLike, *, max_gap_s: float = 1.0) -> tuple[Floats, NDArray[np.int32]]:
+        """Return the gimbal's quaternion and flags at any times.
+
+        Parameters
+        ----------
+        time_us : (m,) int64
+            Times, in any order. [us, UTC]
+        max_gap_s : float, optional
+            Longest gap to bridge. [s]
+
+        Returns
+        -------
+        quaternion : (m, 4) float64
+            As sent, interpolated spherically; NaN outside the log and in longer gaps.
+        flags : (m,) int32
+            Of the row at or before each time; -1 where there is none.
+        """
+        wanted = column("time_us", time_us, np.int64, (None,))
+        gap_us = int(max_gap_s * 1e6)
+        turn = np.empty((len(wanted), 4))
+        rows = np.empty(len(wanted), dtype=np.int64)
+        kernels.slerp_rows(self.gimbal.time_us, self.gimbal.quaternion, wanted, gap_us, turn)
+        kernels.rows_before(self.gimbal.time_us, wanted, gap_us, rows)
+        flags = np.full(len(wanted), -1, dtype=np.int32)
+        flags[rows >= 0] = self.gimbal.flags[rows[rows >= 0]]
+        return turn, flags

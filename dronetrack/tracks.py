@@ -1,0 +1,327 @@
+"""Where do we believe the target was? Tracks: columns, views, value at any time, tables and files."""
+
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dronetrack import geodesy
+from dronetrack.columns import column, same_length
+from dronetrack.errors import InputError
+
+if TYPE_CHECKING:
+    import geopandas
+
+CONFIRMED = 1
+COASTING = 2
+STATUS_NAMES = ("", "confirmed", "coasting")
+
+CHI2_95_2D = 5.991464547107979  # 95 % quantile of chi-square with 2 degrees of freedom, -2 ln 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track: what we believe about one target, n rows in time order.
+
+    Parameters
+    ----------
+    time_us : (n,) int64
+        Times. [us, UTC]
+    track_id : int
+        The track's identity; it stays the same for the whole track.
+    status : (n,) int8
+        `CONFIRMED` where a measurement supports the row, `COASTING` where it is a prediction alone.
+    state : (n, 6) float64
+        ECEF position [m] and velocity [m/s].
+    cov : (n, 6, 6) float64
+        Covariance of `state`.
+    nis : (n,) float64
+        Normalised innovation squared of the row's measurement; NaN while coasting.
+    n_sensors : (n,) int16
+        How many different sensors supported the track within the last second.
+    stats : dict
+        Counts and estimates of the filter that made it.
+
+    Raises
+    ------
+    InputError
+        If shapes, types or order are wrong.
+    """
+
+    time_us: NDArray[np.int64]
+    track_id: int
+    status: NDArray[np.int8]
+    state: NDArray[np.float64]
+    cov: NDArray[np.float64]
+    nis: NDArray[np.float64]
+    n_sensors: NDArray[np.int16]
+    stats: dict = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "time_us", column("time_us", self.time_us, np.int64, (None,)))
+        put(self, "status", column("status", self.status, np.int8, (None,), low=0, high=COASTING))
+        put(self, "state", column("state", self.state, np.float64, (None, 6), nan=False))
+        put(self, "cov", column("cov", self.cov, np.float64, (None, 6, 6), nan=False))
+        put(self, "nis", column("nis", self.nis, np.float64, (None,), low=0.0))
+        put(self, "n_sensors", column("n_sensors", self.n_sensors, np.int16, (None,), low=0))
+        names = ("time_us", "status", "state", "cov", "nis", "n_sensors")
+        same_length("Track", {name: getattr(self, name) for name in names})
+        if np.any(np.diff(self.time_us) < 0):
+            raise InputError("a Track must be in time order.")
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    @property
+    def time(self) -> NDArray[np.datetime64]:
+        """(n,) datetime64[us]: the times, UTC."""
+        return self.time_us.view("datetime64[us]")
+
+    @property
+    def lat_deg(self) -> NDArray[np.float64]:
+        """(n,) float64: WGS 84 latitude. [deg]"""
+        return self._geodetic()[0]
+
+    @property
+    def lon_deg(self) -> NDArray[np.float64]:
+        """(n,) float64: WGS 84 longitude. [deg]"""
+        return self._geodetic()[1]
+
+    @property
+    def alt_hae_m(self) -> NDArray[np.float64]:
+        """(n,) float64: height above the ellipsoid. [m]"""
+        return self._geodetic()[2]
+
+    @property
+    def vel_enu_mps(self) -> NDArray[np.float64]:
+        """(n, 3) float64: velocity east, north, up. [m/s]"""
+        return np.einsum("nij,nj->ni", self._rotation(), self.state[:, 3:])
+
+    @property
+    def speed_mps(self) -> NDArray[np.float64]:
+        """(n,) float64: speed over ground. [m/s]"""
+        east_north = self.vel_enu_mps[:, :2]
+        return np.hypot(east_north[:, 0], east_north[:, 1])
+
+    @property
+    def course_deg(self) -> NDArray[np.float64]:
+        """(n,) float64: course over ground, clockwise from north, in [0, 360). [deg]"""
+        east_north = self.vel_enu_mps[:, :2]
+        return np.degrees(np.arctan2(east_north[:, 0], east_north[:, 1])) % 360.0
+
+    @property
+    def pos_cov_enu_m2(self) -> NDArray[np.float64]:
+        """(n, 3, 3) float64: covariance of the position, east/north/up. [m2]"""
+        turn = self._rotation()
+        return turn @ self.cov[:, :3, :3] @ turn.transpose(0, 2, 1)
+
+    @property
+    def ellipse_m(self) -> NDArray[np.float64]:
+        """(n, 3) float64: 95 % horizontal ellipse: semi-major [m], semi-minor [m], bearing of the major axis [deg]."""
+        values, vectors = np.linalg.eigh(self.pos_cov_enu_m2[:, :2, :2])
+        axes = np.sqrt(np.maximum(values, 0.0) * CHI2_95_2D)
+        bearing = np.degrees(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180.0
+        return np.column_stack([axes[:, 1], axes[:, 0], bearing])
+
+    def at(self, time_us: ArrayLike) -> Self:
+        """Return the belief at other times: cubic in position between rows, covariance between the nearest rows.
+
+        Parameters
+        ----------
+        time_us : (m,) int64
+            Times in increasing order. [us, UTC]
+
+        Returns
+        -------
+        Track
+            m rows. A time outside the track is an error, not a guess.
+
+        Raises
+        ------
+        InputError
+            If a time lies outside the track, or the track is empty.
+        """
+        wanted = column("time_us", time_us, np.int64, (None,))
+        if wanted.size and (not len(self) or wanted.min() < self.time_us[0] or wanted.max() > self.time_us[-1]):
+            raise InputError("a time lies outside the track; ask for times between its first and last row.")
+        # The last row of equal times is the one that has seen all measurements of that moment.
+        left = np.clip(np.searchsorted(self.time_us, wanted, side="right") - 1, 0, max(len(self) - 1, 0))
+        right = np.minimum(left + 1, max(len(self) - 1, 0))
+        step_s = (self.time_us[right] - self.time_us[left]) * 1e-6
+        part = np.divide((wanted - self.time_us[left]) * 1e-6, step_s, out=np.zeros(len(wanted)), where=step_s > 0)
+        state = _hermite(self.state[left], self.state[right], part[:, None], step_s[:, None])
+        cov = self.cov[left] * (1.0 - part)[:, None, None] + self.cov[right] * part[:, None, None]
+        near = np.where(part < 0.5, left, right)
+        return replace(
+            self,
+            time_us=wanted,
+            status=self.status[near],
+            state=state,
+            cov=cov,
+            nis=self.nis[near],
+            n_sensors=self.n_sensors[near],
+        )
+
+    def take(self, rows: ArrayLike) -> Self:
+        """Return some rows, given as a mask, increasing indices or a slice.
+
+        Parameters
+        ----------
+        rows : array_like or slice
+            Which rows.
+
+        Returns
+        -------
+        Track
+            Those rows.
+        """
+        names = ("time_us", "status", "state", "cov", "nis", "n_sensors")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def to_geodataframe(self) -> "geopandas.GeoDataFrame":
+        """Return the track as a table with geometry, in the columns of the mission output.
+
+        Returns
+        -------
+        geopandas.GeoDataFrame
+            EPSG:4326 points; `time` (UTC), `track_id`, `lat_deg`, `lon_deg`, `alt_hae_m`, `speed_mps`, `course_deg`,
+            `var_e_m2`, `var_n_m2`, `cov_en_m2`, `status`.
+        """
+        import geopandas
+        import pandas as pd
+
+        lat_deg, lon_deg, alt_hae_m = self._geodetic()
+        cov = self.pos_cov_enu_m2
+        table = pd.DataFrame(
+            {
+                "time": pd.DatetimeIndex(self.time, tz="UTC"),
+                "track_id": np.full(len(self), self.track_id, dtype=np.int64),
+                "lat_deg": lat_deg,
+                "lon_deg": lon_deg,
+                "alt_hae_m": alt_hae_m,
+                "speed_mps": self.speed_mps,
+                "course_deg": self.course_deg,
+                "var_e_m2": cov[:, 0, 0],
+                "var_n_m2": cov[:, 1, 1],
+                "cov_en_m2": cov[:, 0, 1],
+                "status": pd.Categorical.from_codes(self.status, categories=list(STATUS_NAMES)).astype(str),
+            }
+        )
+        return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(lon_deg, lat_deg), crs="EPSG:4326")
+
+    def to_file(self, path: str | pathlib.Path) -> pathlib.Path:
+        """Write the track: `.parquet` (GeoParquet), `.geojson`, or `.csv`.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to; the suffix says what.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        InputError
+            If the suffix is none of these.
+        """
+        path = pathlib.Path(path)
+        if path.suffix == ".parquet":
+            self.to_geodataframe().to_parquet(path, index=False)
+        elif path.suffix == ".geojson":
+            path.write_text(self._geojson(), encoding="utf-8")
+        elif path.suffix == ".csv":
+            self.to_geodataframe().drop(columns="geometry").to_csv(path, index=False)
+        else:
+            raise InputError(f"{path.name}: a track goes to .parquet, .geojson or .csv; choose one of these.")
+        return path
+
+    def _geojson(self) -> str:
+        """RFC 7946: positions at 1e-7 deg (1 cm), one point feature per row with the columns of the table."""
+        import json
+
+        table = self.to_geodataframe()
+        table["time"] = np.datetime_as_string(self.time, unit="us")
+        columns = table.drop(columns=["geometry", "lat_deg", "lon_deg"]).round(4)
+        points = np.round(np.column_stack([table["lon_deg"], table["lat_deg"], table["alt_hae_m"]]), (7, 7, 2)[0])
+        rows = columns.to_dict(orient="records")
+        features = [
+            {
+                "type": "Feature",
+                "properties": {**row, "time": row["time"] + "Z"},
+                "geometry": {"type": "Point", "coordinates": point},
+            }
+            for row, point in zip(rows, points.tolist(), strict=True)
+        ]
+        return json.dumps({"type": "FeatureCollection", "features": features})
+
+    def _geodetic(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        return geodesy.ecef_to_geodetic(self.state[:, :3])
+
+    def _rotation(self) -> NDArray[np.float64]:
+        lat_deg, lon_deg, _ = self._geodetic()
+        return geodesy.enu_rotation(lat_deg, lon_deg)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Many tracks: flat columns and `offsets`; `tracks[i]` is a view, not a copy.
+
+    Parameters
+    ----------
+    time_us, status, state, cov, nis, n_sensors : ndarray
+        The rows of all tracks one after another, as in `Track`.
+    track_id : (k,) int64
+        Identity of each track.
+    offsets : (k + 1,) int64
+        Track i holds the rows ``offsets[i]:offsets[i + 1]``.
+    """
+
+    time_us: NDArray[np.int64]
+    status: NDArray[np.int8]
+    state: NDArray[np.float64]
+    cov: NDArray[np.float64]
+    nis: NDArray[np.float64]
+    n_sensors: NDArray[np.int16]
+    track_id: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+    def __getitem__(self, index: int) -> Track:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there are {len(self)} tracks; got index {index}")
+        index %= len(self)
+        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        return Track(
+            self.time_us[rows],
+            int(self.track_id[index]),
+            self.status[rows],
+            self.state[rows],
+            self.cov[rows],
+            self.nis[rows],
+            self.n_sensors[rows],
+        )
+
+    def __iter__(self) -> Iterator[Track]:
+        return (self[index] for index in range(len(self)))
+
+
+def _hermite(
+    left: NDArray[np.float64], right: NDArray[np.float64], part: NDArray[np.float64], step_s: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Cubic Hermite position and its derivative from two (m, 6) states; `part` in [0, 1] of a step."""
+    p0, v0, p1, v1 = left[:, :3], left[:, 3:], right[:, :3], right[:, 3:]
+    s, s2, s3 = part, part**2, part**3
+    gap = p1 - p0
+    position = p0 + gap * (3 * s2 - 2 * s3) + step_s * (v0 * (s3 - 2 * s2 + s) + v1 * (s3 - s2))
+    slope = np.divide(gap, step_s, out=v0.copy(), where=step_s > 0)
+    velocity = slope * (6 * s - 6 * s2) + v0 * (3 * s2 - 4 * s + 1) + v1 * (3 * s2 - 2 * s)
+    return np.hstack([position, np.where(step_s > 0, velocity, v0)])
