@@ -1,0 +1,96 @@
+"""dronetrack: one continuous, honest track from drone telemetry and ground units, across a border.
+
+>>> import dronetrack as dt
+>>> border = dt.Border.between("HU", "RO")
+>>> border.host
+'RO'
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> room. Rooms are imported on first use, so `import dronetrack` costs next to nothing.
+_ROOMS = {
+    "Border": "border",
+    "CameraErrors": "sensing",
+    "ConstantVelocity": "motion",
+    "Crossing": "border",
+    "Crossings": "border",
+    "DivergedError": "errors",
+    "DronetrackError": "errors",
+    "FormatError": "errors",
+    "Fusion": "mission",
+    "InputError": "errors",
+    "Measurements": "measurements",
+    "Mission": "mission",
+    "NotAuthorisedError": "errors",
+    "OrderError": "errors",
+    "Sensor": "measurements",
+    "Telemetry": "telemetry",
+    "Terrain": "terrain",
+    "Track": "tracks",
+    "Tracks": "tracks",
+    "UnitReports": "units",
+    "check_gimbal_frame": "sensing",
+    "contacts": "sensing",
+    "fuse": "mission",
+    "geo_targets": "sensing",
+    "measurements_of": "measurements",
+    "merge": "measurements",
+    "read_log_info": "mavlink",
+    "read_mission": "mission",
+    "read_telemetry": "mavlink",
+    "read_units": "units",
+    "sightings": "sensing",
+    "track": "filtering",
+}
+
+if TYPE_CHECKING:
+    from dronetrack.border import Border as Border
+    from dronetrack.border import Crossing as Crossing
+    from dronetrack.border import Crossings as Crossings
+    from dronetrack.errors import DivergedError as DivergedError
+    from dronetrack.errors import DronetrackError as DronetrackError
+    from dronetrack.errors import FormatError as FormatError
+    from dronetrack.errors import InputError as InputError
+    from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
+    from dronetrack.errors import OrderError as OrderError
+    from dronetrack.filtering import track as track
+    from dronetrack.mavlink import read_log_info as read_log_info
+    from dronetrack.mavlink import read_telemetry as read_telemetry
+    from dronetrack.measurements import Measurements as Measurements
+    from dronetrack.measurements import Sensor as Sensor
+    from dronetrack.measurements import measurements_of as measurements_of
+    from dronetrack.measurements import merge as merge
+    from dronetrack.mission import Fusion as Fusion
+    from dronetrack.mission import Mission as Mission
+    from dronetrack.mission import fuse as fuse
+    from dronetrack.mission import read_mission as read_mission
+    from dronetrack.motion import ConstantVelocity as ConstantVelocity
+    from dronetrack.sensing import CameraErrors as CameraErrors
+    from dronetrack.sensing import check_gimbal_frame as check_gimbal_frame
+    from dronetrack.sensing import contacts as contacts
+    from dronetrack.sensing import geo_targets as geo_targets
+    from dronetrack.sensing import sightings as sightings
+    from dronetrack.telemetry import Telemetry as Telemetry
+    from dronetrack.terrain import Terrain as Terrain
+    from dronetrack.tracks import Track as Track
+    from dronetrack.tracks import Tracks as Tracks
+    from dronetrack.units import UnitReports as UnitReports
+    from dronetrack.units import read_units as read_units
+
+__all__ = sorted(_ROOMS)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'dronetrack' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"dronetrack.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

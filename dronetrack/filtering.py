@@ -231,6 +231,7 @@ def _sensor_stats(
         mine = real & (table.sensor_id == row)
         taken = mine & (verdict == filters.ACCEPTED) & ~np.isnan(nis_row)
         one: dict = {name: int(np.sum(mine & (verdict == code))) for code, name in COUNTED.items()}
+        one["refused"] = _stretches(table.time_us[mine & np.isin(verdict, (filters.GATED, filters.SHADOWED))])
         if taken.any():
             one["mean_nis_per_component"] = float(nis_row[taken].sum() / components[taken].sum())
         _, heading, boresight = layout.columns[row]
@@ -246,3 +247,13 @@ def _sensor_stats(
     return stats
 
 
+
+
+def _stretches(time_us: NDArray[np.int64], *, gap_us: int = 2_000_000, least: int = 5) -> list[dict[str, int]]:
+    """Group times into stretches without long gaps; short ones are noise and left out."""
+    groups = np.split(time_us, np.flatnonzero(np.diff(time_us) > gap_us) + 1)
+    return [
+        {"start_us": int(group[0]), "end_us": int(group[-1]), "rows": len(group)}
+        for group in groups
+        if len(group) >= least
+    ]

@@ -173,7 +173,7 @@ class Measurements:
 ROW_COLUMNS = tuple(f.name for f in fields(Measurements)[:8])
 
 
-def measurements(
+def measurements_of(
     time_us: ArrayLike,
     kind: int,
     z: ArrayLike,
@@ -207,7 +207,7 @@ def measurements(
     Examples
     --------
     >>> import numpy as np
-    >>> z = measurements([2, 1], POSITION, np.zeros((2, 3)), np.stack([np.eye(3)] * 2), Sensor("gnss"))
+    >>> z = measurements_of([2, 1], POSITION, np.zeros((2, 3)), np.stack([np.eye(3)] * 2), Sensor("gnss"))
     >>> z.time_us.tolist()
     [1, 2]
     """

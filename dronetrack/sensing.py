@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack import geodesy
 from dronetrack.errors import InputError
 from dronetrack.kernels import sensing as kernels
-from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements, merge
+from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements_of, merge
 from dronetrack.telemetry import Telemetry
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.units import UnitReports
@@ -25,6 +25,9 @@ FRAME_CODES = {"auto": -1, "levelled": 0, "body": 1, "earth": 2}
 TRACKING_ACTIVE = 1  # CAMERA_TRACKING_STATUS_FLAGS
 TRACKING_ERROR = 2
 TRACKING_COASTING = 8
+
+FRAME_IN_VIEW_DEG = 10.0  # a servo mount's best frame was 7.5 degrees off on the median
+FRAME_DOUBT = 3.0
 
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
 LATENCY_SEARCH_S = np.arange(0.0, 1.2001, 0.02)
@@ -108,7 +111,8 @@ def sightings(
         ``tracked`` uses the image tracker's point; ``boresight`` takes the middle of the image, for a gimbal that is
         told to point at the target; ``auto`` takes the first that the log has.
     cooperative : UnitReports, optional
-        Units in view whose own position is known. They never steer the track; they only check the gimbal frame.
+        A unit in view whose place is known. It never steers the track; it only checks the gimbal frame, see
+        `check_gimbal_frame`.
     errors : CameraErrors, optional
         The error budget; the default depends on the frame (a mount in the body frame is a servo mount).
     authority : str, optional
@@ -146,8 +150,8 @@ def sightings(
         "latency_from": delay_how,
         "gimbal_frame": gimbal_frame,
     }
-    if cooperative is not None and len(cooperative):
-        stats["gimbal_frame_check"] = _check_frame(telemetry, cooperative, gimbal_frame)
+    if cooperative is not None:
+        stats["gimbal_frame_check"] = check_gimbal_frame(telemetry, cooperative, gimbal_frame=gimbal_frame)
     time_us, site, direction, turning, velocity = (
         values[good] for values in (time_us, site, direction, turning, velocity)
     )
@@ -165,7 +169,7 @@ def sightings(
         heading_time_s=errors.heading_time_s,
         boresight_time_s=errors.boresight_time_s,
     )
-    lines = measurements(
+    lines = measurements_of(
         time_us, LINE_OF_SIGHT, direction, cov, camera, site_ecef_m=site, site_cov=site_cov, stats={camera.name: stats}
     )
     return lines if terrain is None else merge(lines, ground_heights(lines, terrain))
@@ -192,7 +196,7 @@ def ground_heights(lines: Measurements, terrain: Terrain | float | str) -> Measu
     meets = ~np.isnan(point[:, 0])
     lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(point[meets])
     up = geodesy.enu_rotation(lat_deg, lon_deg)[:, 2]
-    return measurements(
+    return measurements_of(
         seen.time_us[meets],
         HEIGHT,
         point[meets],
@@ -231,7 +235,7 @@ def geo_targets(telemetry: Telemetry, *, latency_s: float = LATENCY_TYPICAL_S, a
     v_acc = np.where(np.isfinite(rows.v_acc_m[use]), rows.v_acc_m[use], 2.0 * rows.h_acc_m[use])
     local = _diagonal(np.column_stack([rows.h_acc_m[use], rows.h_acc_m[use], v_acc]) ** 2)
     name = f"{telemetry.name or f'drone {telemetry.system_id}'} geo"
-    return measurements(
+    return measurements_of(
         rows.time_us[use] - np.int64(round(latency_s * 1e6)),
         POSITION,
         geodesy.geodetic_to_ecef(lat_deg, lon_deg, rows.alt_hae_m[use]),
@@ -240,6 +244,49 @@ def geo_targets(telemetry: Telemetry, *, latency_s: float = LATENCY_TYPICAL_S, a
         site_cov=geodesy.enu_covariance_to_ecef(local, lat_deg, lon_deg),
         stats={name: {"not_active": int(np.sum(~active)), "without_accuracy": int(np.sum(active & ~stated))}},
     )
+
+
+def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame: GimbalFrame = "auto") -> dict:
+    """Compare where the camera looks, in every gimbal frame, with the direction to a unit whose place is known.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        One drone.
+    unit : UnitReports
+        One unit, such as a cooperative target in an exercise.
+    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+        The frame in use.
+
+    Returns
+    -------
+    dict
+        ``agrees``; and where one frame has the unit within 10 degrees on the median while the frame in use is off by
+        three times as much: ``best_frame``, ``median_angle_deg`` by frame, and a ``warning`` in words.
+    """
+    time_us = telemetry.gimbal.time_us
+    ray = np.broadcast_to(np.array([1.0, 0.0, 0.0]), (len(time_us), 3))
+    where = _unit_at(unit, time_us)
+    angles: dict[str, float] = {}
+    for frame in FRAME_CODES:
+        site, direction = _directions(telemetry, ray, time_us, frame)
+        sight = where - site
+        cosine = np.einsum("ni,ni->n", sight, direction) / np.linalg.norm(sight, axis=1)
+        angle = np.degrees(np.arccos(np.clip(cosine[np.isfinite(cosine)], -1.0, 1.0)))
+        angles[frame] = float(np.median(angle)) if len(angle) >= 20 else float("inf")
+    best = min(angles, key=lambda frame: angles[frame])
+    used = angles[gimbal_frame]
+    if not (angles[best] < FRAME_IN_VIEW_DEG and used > FRAME_DOUBT * angles[best]):
+        return {"agrees": True}
+    return {
+        "agrees": False,
+        "best_frame": best,
+        "median_angle_deg": angles,
+        "warning": (
+            f"gimbal frame and target disagree: with gimbal_frame={gimbal_frame!r} the camera looks {used:.1f} deg "
+            f"past {unit.names[0]}, with {best!r} {angles[best]:.1f} deg; try gimbal_frame={best!r}."
+        ),
+    }
 
 
 def contacts(
@@ -300,7 +347,7 @@ def _contacts_of(
     shift = geodesy.enu_vectors_to_ecef(
         middle * np.column_stack([ahead, np.zeros(len(unit))]), unit.lat_deg, unit.lon_deg
     )
-    return measurements(
+    return measurements_of(
         unit.time_us,
         POSITION,
         own + shift,
@@ -437,44 +484,6 @@ def _lowest(curve: Floats) -> float:
     bend = left - 2.0 * middle + right
     shift = 0.5 * (left - right) / bend if bend > 0.0 else 0.0
     return float(max(LATENCY_SEARCH_S[at] + np.clip(shift, -1.0, 1.0) * (LATENCY_SEARCH_S[1] - LATENCY_SEARCH_S[0]), 0.0))
-
-
-def _check_frame(telemetry: Telemetry, units: UnitReports, gimbal_frame: GimbalFrame) -> dict:
-    """Compare the boresight in every frame with the direction to units whose position is known.
-
-    A unit counts as in view where one frame has it within 3 degrees on the median; the frame in use is doubted where
-    it is off by three times as much, and by more than 5 degrees.
-    """
-    time_us = telemetry.gimbal.time_us
-    ray = np.broadcast_to(np.array([1.0, 0.0, 0.0]), (len(time_us), 3))
-    found: dict = {"agrees": True}
-    for name in units.names:
-        unit = units.of(name)
-        where = _unit_at(unit, time_us)
-        angles = {}
-        for frame in FRAME_CODES:
-            site, direction = _directions(telemetry, ray, time_us, frame)
-            sight = where - site
-            cosine = np.einsum("ni,ni->n", sight, direction) / np.linalg.norm(sight, axis=1)
-            angle = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-            angles[frame] = float(np.nanmedian(angle)) if np.isfinite(angle).sum() >= 20 else np.nan
-        best = min(FRAME_CODES, key=lambda frame: np.nan_to_num(angles[frame], nan=np.inf))  # noqa: B023
-        used = angles[gimbal_frame]
-        if np.isfinite(used) and angles[best] < FRAME_IN_VIEW_DEG and used > max(3.0 * angles[best], 5.0):
-            found = {
-                "agrees": False,
-                "unit": name,
-                "best_frame": best,
-                "median_angle_deg": angles,
-                "warning": (
-                    f"gimbal frame and target disagree: with gimbal_frame={gimbal_frame!r} the camera looks "
-                    f"{used:.1f} deg past {name}, with {best!r} {angles[best]:.1f} deg; pass gimbal_frame={best!r}."
-                ),
-            }
-    return found
-
-
-FRAME_IN_VIEW_DEG = 8.0
 
 
 def _unit_at(unit: UnitReports, time_us: NDArray[np.int64]) -> Floats:

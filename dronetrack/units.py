@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from dronetrack import geodesy
 from dronetrack.columns import column, same_length
 from dronetrack.errors import FormatError, InputError
+from dronetrack.mavlink import read_telemetry
+from dronetrack.telemetry import Telemetry
 
 if TYPE_CHECKING:
     import geopandas
@@ -149,17 +151,26 @@ class UnitReports:
 ROW_COLUMNS = tuple(one.name for one in fields(UnitReports)[:11])
 
 
-def read_units(path: str | pathlib.Path, *, unit: str | None = None, format: Format | None = None) -> UnitReports:
+def read_units(
+    path: str | pathlib.Path,
+    *,
+    unit: str | None = None,
+    format: Format | None = None,
+    system_id: int | None = None,
+) -> UnitReports:
     """Read what ground units reported.
 
     Parameters
     ----------
     path : str or Path
-        `.gpx`; NMEA 0183 (`.nmea`, `.log`, `.txt`); Cursor-on-Target `.xml`; `.csv`; GeoParquet (`.parquet`).
+        `.gpx`; NMEA 0183 (`.nmea`, `.log`, `.txt`); Cursor-on-Target `.xml`; `.csv`; GeoParquet (`.parquet`); or the
+        `.tlog` of a ground vehicle with an autopilot.
     unit : str, optional
         In a file of one unit its name; in a file of several, which one to take.
     format : {"gpx", "nmea", "cot", "csv", "parquet"}, optional
         Where the file's name and content do not say it.
+    system_id : int, optional
+        Which vehicle of a `.tlog`.
 
     Returns
     -------
@@ -175,6 +186,8 @@ def read_units(path: str | pathlib.Path, *, unit: str | None = None, format: For
         If the wanted unit is not in it.
     """
     path = pathlib.Path(path)
+    if path.suffix.lower() == ".tlog":
+        return from_telemetry(read_telemetry(path, system_id), name=unit or path.stem)
     if not path.exists():
         raise FormatError(f"{path}: no such file.")
     if not path.is_file():
@@ -184,6 +197,44 @@ def read_units(path: str | pathlib.Path, *, unit: str | None = None, format: For
         raise FormatError(f"{path.name}: the file is empty; needed unit reports.")
     rows = _READERS[format or _format_of(path, content)](path, content)
     return _finish(path, rows, unit)
+
+
+def from_telemetry(telemetry: Telemetry, *, name: str = "") -> UnitReports:
+    """Take a ground vehicle's own position reports as those of a unit.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        The vehicle.
+    name : str, optional
+        What to call it.
+
+    Returns
+    -------
+    UnitReports
+        One row per position.
+    """
+    rows = telemetry.position
+    n = len(rows)
+    north, east = rows.vel_ned_mps[:, 0], rows.vel_ned_mps[:, 1]
+    speed = np.hypot(north, east)
+    course = np.where(speed >= COURSE_MEANS_NOTHING_MPS, np.degrees(np.arctan2(east, north)) % 360.0, np.nan)
+    unknown = np.full(n, np.nan)
+    return UnitReports(
+        rows.time_us,
+        np.zeros(n, dtype=np.int32),
+        rows.lat_deg,
+        rows.lon_deg,
+        rows.alt_hae_m,
+        rows.h_acc_m,
+        speed,
+        course,
+        np.full(n, NO_CONTACT, dtype=np.int8),
+        unknown,
+        unknown,
+        (name or telemetry.name or f"vehicle {telemetry.system_id}",),
+        dict(telemetry.stats),
+    )
 
 
 def _format_of(path: pathlib.Path, content: bytes) -> Format:

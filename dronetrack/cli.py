@@ -1,0 +1,156 @@
+"""The commands: `dronetrack demo`, `fuse`, `info`."""
+
+import argparse
+import contextlib
+import importlib.resources
+import json
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dronetrack import __version__
+from dronetrack.errors import DronetrackError
+
+if TYPE_CHECKING:
+    from dronetrack.mission import Fusion, Progress
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Instead of the process's own.
+
+    Returns
+    -------
+    int
+        0 on success, 2 for bad input (with one sentence on stderr).
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except DronetrackError as fault:
+        sys.stderr.write(f"dronetrack: {fault}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); that is its right.
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dronetrack", description="One continuous, honest track from drones and ground units, across a border."
+    )
+    parser.add_argument("--version", action="version", version=f"dronetrack {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser("demo", help="fuse the packaged recording of a joint exercise")
+    demo.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("dronetrack-demo"), help="output folder")
+    demo.set_defaults(run=_demo)
+    fuse = commands.add_parser("fuse", help="fuse the logs of a mission file into one track")
+    fuse.add_argument("mission", type=pathlib.Path, help="mission file (TOML)")
+    fuse.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("out"), help="output folder")
+    fuse.set_defaults(run=_fuse)
+    info = commands.add_parser("info", help="list what a MAVLink log holds")
+    info.add_argument("file", type=pathlib.Path, help="a .tlog")
+    info.set_defaults(run=_info)
+    for command in (demo, fuse, info):
+        command.add_argument("--json", action="store_true", help="print JSON for machines")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    folder = importlib.resources.files("dronetrack") / "data" / "demo"
+    with importlib.resources.as_file(folder) as place:
+        return _run(place / "mission.toml", options.out, options.json)
+
+
+def _fuse(options: argparse.Namespace) -> int:
+    return _run(options.mission, options.out, options.json)
+
+
+def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
+    from dronetrack.mission import fuse, read_mission
+
+    with _progress("reading the mission") as tell:
+        what = read_mission(mission)
+        fusion = fuse(what, progress=lambda text, part: tell(text, 0.8 * part))
+        tell("writing the track and drawing the map", 0.85)
+        files = _write(fusion, out)
+        tell("done", 1.0)
+    if as_json:
+        sys.stdout.write(json.dumps({"files": [str(file) for file in files], "events": fusion.events}) + "\n")
+    else:
+        _show(fusion, files)
+    return 0
+
+
+def _write(fusion: "Fusion", out: pathlib.Path) -> list[pathlib.Path]:
+    from dronetrack.plot import draw_map, have_matplotlib
+
+    pictures = {"map.png": lambda path: draw_map(fusion, path)} if have_matplotlib() else {}
+    return fusion.write(out, also=pictures)
+
+
+def _show(fusion: "Fusion", files: list[pathlib.Path]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from dronetrack.report import summary_lines, timeline_lines
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(fusion.mission.name, style="bold"))
+    console.print(Text(f"{fusion.events[0]['time'][:10]}, times UTC", style="dim"))
+    for time, words, style in timeline_lines(fusion):
+        console.print(Text.assemble((f"  {time}  ", "dim"), (words, style)))
+    console.print()
+    for line in summary_lines(fusion):
+        console.print(Text(f"  {line}", style="yellow" if line.startswith("warning") else ""))
+    console.print(Text(f"  written to {files[0].parent}/: {', '.join(file.name for file in files)}"))
+    if not any(file.suffix == ".png" for file in files):
+        console.print(Text("  no map: pip install 'dronetrack[plot]' draws one", style="dim"))
+
+
+def _info(options: argparse.Namespace) -> int:
+    from dronetrack.mavlink import read_log_info
+
+    found = read_log_info(options.file)
+    if options.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return 0
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(options.file.name, style="bold"))
+    counts = ("frames", "bad_frames", "lost_frames", "unknown_id_frames", "skipped_bytes")
+    console.print("  " + ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in counts))
+    for vehicle in found["vehicles"]:
+        head = f"  system {vehicle['system_id']} component {vehicle['component_id']}"
+        console.print(Text.assemble((head, "bold"), f"  {vehicle['start']} to {vehicle['end']}"))
+        names = (f"{name} {count}" for name, count in vehicle["messages"].items())
+        console.print(Text(f"    {', '.join(names)}", style="dim"))
+    return 0
+
+
+@contextlib.contextmanager
+def _progress(first: str) -> "Iterator[Progress]":
+    """Yield a function that moves a progress bar on a terminal, and does nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _text, _part: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(first, total=1.0)
+        yield lambda text, part: bar.update(task, description=text, completed=part)

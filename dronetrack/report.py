@@ -1,0 +1,93 @@
+"""How does one tell it on a terminal? The timeline of a mission in words."""
+
+import numpy as np
+
+from dronetrack.mission import Fusion
+
+_TEXT = {
+    "track_started": "track {track_id} started",
+    "sighting_started": "{sensor} sees the target",
+    "sighting_ended": "{sensor} no longer sees it ({rows} sightings)",
+    "coasting": "nobody sees it: coasting for {duration_s:.1f} s",
+    "reacquired": "seen again, same track",
+    "sightings_refused": "{sensor} looks elsewhere for {duration_s:.1f} s: {rows} sightings refused",
+    "track_moved": "the track moved to where the sightings have been for long",
+    "crossing": "border crossed {leaving} -> {entering}  (+-{two_std_s:.1f} s at 95 %, probability {probability:.3f})",
+    "track_ended": "track {track_id} ended",
+}
+_COLOURS = {
+    "crossing": "bold magenta",
+    "coasting": "yellow",
+    "sightings_refused": "red",
+    "reacquired": "green",
+    "track_started": "bold",
+    "track_ended": "bold",
+}
+
+
+def event_text(event: dict) -> str:
+    """Say one event of a timeline in words.
+
+    Parameters
+    ----------
+    event : dict
+        A row of `Fusion.events`.
+
+    Returns
+    -------
+    str
+        Without its time.
+    """
+    known = dict(event)
+    known["two_std_s"] = 1.96 * event.get("time_std_s", 0.0)
+    return _TEXT.get(event["kind"], event["kind"].replace("_", " ")).format(**known)
+
+
+def timeline_lines(fusion: Fusion) -> list[tuple[str, str, str]]:
+    """Return the timeline as (time of day, words, style) for a terminal.
+
+    Parameters
+    ----------
+    fusion : Fusion
+        A fused mission.
+
+    Returns
+    -------
+    list of (str, str, str)
+        One for each event; the style is a `rich` style, empty for plain.
+    """
+    return [(event["time"][11:21], event_text(event), _COLOURS.get(event["kind"], "")) for event in fusion.events]
+
+
+def summary_lines(fusion: Fusion) -> list[str]:
+    """Sum a fused mission up in a few lines: how long, how sure, what was refused.
+
+    Parameters
+    ----------
+    fusion : Fusion
+        A fused mission.
+
+    Returns
+    -------
+    list of str
+        Plain text.
+    """
+    track = fusion.track
+    span_s = (track.time_us[-1] - track.time_us[0]) * 1e-6
+    longest_s = float(np.max(np.diff(track.time_us), initial=0)) * 1e-6
+    sensors = fusion.stats["filter"]["sensors"]
+    accepted = sum(one["accepted"] for one in sensors.values())
+    refused = sum(one["gated"] + one["second_hypothesis"] for one in sensors.values())
+    kilometres = float(np.sum(np.linalg.norm(np.diff(track.state[:, :3], axis=0), axis=1))) * 1e-3
+    lines = [
+        f"one track, {len(track)} rows over {span_s:.0f} s and {kilometres:.1f} km, longest step {longest_s:.2f} s",
+        f"{accepted} measurements fused, {refused} refused; 95 % ellipse, median semi-axes "
+        f"{np.median(track.ellipse_m[:, 0]):.1f} m x {np.median(track.ellipse_m[:, 1]):.1f} m",
+    ]
+    for name, one in fusion.stats["sensors"].items():
+        if "latency_s" in one:
+            lines.append(
+                f"{name}: {one['sightings']} sightings, {one['latency_s']:.2f} s from image to message "
+                f"({one['latency_from']}), gimbal frame {one['gimbal_frame']}"
+            )
+    return lines + [f"warning: {text}" for text in fusion.stats.get("warnings", [])]
