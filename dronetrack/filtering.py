@@ -231,7 +231,8 @@ def _sensor_stats(
         mine = real & (table.sensor_id == row)
         taken = mine & (verdict == filters.ACCEPTED) & ~np.isnan(nis_row)
         one: dict = {name: int(np.sum(mine & (verdict == code))) for code, name in COUNTED.items()}
-        one["refused"] = _stretches(table.time_us[mine & np.isin(verdict, (filters.GATED, filters.SHADOWED))])
+        refused = np.isin(verdict[mine], (filters.GATED, filters.SHADOWED))
+        one["refused"] = _stretches(table.time_us[mine], refused)
         if taken.any():
             one["mean_nis_per_component"] = float(nis_row[taken].sum() / components[taken].sum())
         _, heading, boresight = layout.columns[row]
@@ -249,11 +250,13 @@ def _sensor_stats(
 
 
 
-def _stretches(time_us: NDArray[np.int64], *, gap_us: int = 2_000_000, least: int = 5) -> list[dict[str, int]]:
-    """Group times into stretches without long gaps; short ones are noise and left out."""
-    groups = np.split(time_us, np.flatnonzero(np.diff(time_us) > gap_us) + 1)
+def _stretches(time_us: NDArray[np.int64], refused: NDArray[np.bool_]) -> list[dict[str, int]]:
+    """Find stretches in which a sensor was refused again and again: at least a second, mostly refused."""
+    moments = time_us[refused]
+    groups = np.split(moments, np.flatnonzero(np.diff(moments) > 2_000_000) + 1) if len(moments) else []
     return [
         {"start_us": int(group[0]), "end_us": int(group[-1]), "rows": len(group)}
         for group in groups
-        if len(group) >= least
+        if group[-1] - group[0] >= 1_000_000
+        and 2 * len(group) > np.searchsorted(time_us, group[-1], side="right") - np.searchsorted(time_us, group[0])
     ]

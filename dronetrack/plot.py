@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dronetrack.border import HOME
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION
 from dronetrack.mission import Fusion
 from dronetrack.tracks import CHI2_95_2D, COASTING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 INK, GREY, TARGET, CROSS = "#1b1f24", "#8a9199", "#d55e00", "#cc79a7"
 AUTHORITY_COLOURS = ("#0072b2", "#009e73", "#e69f00", "#56b4e9")
+
+FRAME_SHAPE = 2.78  # width to height of the map
 
 Floats = NDArray[np.float64]
 
@@ -50,14 +53,14 @@ def draw_map(fusion: Fusion, path: str | pathlib.Path) -> pathlib.Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.0, 7.6), dpi=130, facecolor="white")
+    figure = Figure(figsize=(13.0, 7.6), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 1, height_ratios=(3.1, 1.2), left=0.06, right=0.985, top=0.93, bottom=0.075, hspace=0.24)
+    grid = figure.add_gridspec(2, 1, height_ratios=(3.1, 1.2), left=0.085, right=0.96, top=0.93, bottom=0.075, hspace=0.24)
     _draw_places(figure.add_subplot(grid[0]), fusion)
     _draw_time(figure.add_subplot(grid[1]), fusion)
-    figure.suptitle(fusion.mission.name, x=0.06, ha="left", fontsize=14, fontweight="bold", color=INK)
+    figure.suptitle(fusion.mission.name, x=0.085, ha="left", fontsize=14, fontweight="bold", color=INK)
     source = fusion.border.attribution if fusion.border else ""
-    figure.text(0.985, 0.955, f"border: {source}, ODbL" if source else "", ha="right", fontsize=7.5, color=GREY)
+    figure.text(0.96, 0.955, f"border: {source}, ODbL" if source else "", ha="right", fontsize=7.5, color=GREY)
     figure.savefig(path)
     return pathlib.Path(path)
 
@@ -84,11 +87,15 @@ def _draw_places(axes: "Axes", fusion: Fusion) -> None:
     plane = _Plane(track.lat_deg, track.lon_deg)
     x, y = plane(track.lat_deg, track.lon_deg)
     begin, end = track.time_us[0], track.time_us[-1]
-    half_height = max(0.5 * (y.max() - y.min()) + 0.45, 0.16 * (x.max() - x.min()))
+    half_height = 0.5 * (y.max() - y.min()) + 0.45
     middle = 0.5 * (y.max() + y.min())
-    axes.set_xlim(x.min() - 0.35, x.max() + 0.35)
+    wide = 0.5 * (x.max() - x.min()) + 0.35
+    # Equal scales in a frame of fixed shape.
+    half_height = max(half_height, wide / FRAME_SHAPE)
+    wide = half_height * FRAME_SHAPE
+    axes.set_xlim(0.5 * (x.max() + x.min()) - wide, 0.5 * (x.max() + x.min()) + wide)
     axes.set_ylim(middle - half_height, middle + half_height)
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_aspect("equal")
     axes.set_facecolor("#f6f5f1")
     if fusion.border is not None:
         _draw_border(axes, fusion, plane, colours)
@@ -134,14 +141,15 @@ def _draw_border(axes: "Axes", fusion: Fusion, plane: _Plane, colours: dict[str,
     if not len(border.home_ring_deg):
         return
     limits = axes.get_xlim(), axes.get_ylim()
+    western = np.array([plane.lat0]), np.array([plane.lon0 + limits[0][0] / plane.kx])
+    home_is_west = border.side(*western)[0] == HOME
     for code, ring, side, anchor in (
         (border.home, border.home_ring_deg, "left", 0.012),
         (border.host, border.host_ring_deg, "right", 0.988),
     ):
         rx, ry = plane(ring[:, 1], ring[:, 0])
         axes.fill(rx, ry, color=colours.get(code, GREY), alpha=0.07, lw=0, zorder=1)
-        west_first = float(np.median(plane(border.home_ring_deg[:, 1], border.home_ring_deg[:, 0])[0])) < 0.0
-        place, align = (anchor, side) if west_first else (1.0 - anchor, "right" if side == "left" else "left")
+        place, align = (anchor, side) if home_is_west else (1.0 - anchor, "right" if side == "left" else "left")
         axes.text(
             place, 0.965, code, transform=axes.transAxes, ha=align, va="top", fontsize=22, fontweight="bold",
             color=colours.get(code, GREY), alpha=0.45, zorder=2,
@@ -190,6 +198,8 @@ def _mark_ends(axes: "Axes", fusion: Fusion, x: Floats, y: Floats) -> None:
 
 def _draw_time(axes: "Axes", fusion: Fusion) -> None:
     """Who saw the target when, and how well it was known."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
     track, colours = fusion.track, _colours(fusion)
     start = int(track.time_us[0])
     minutes = (track.time_us - start) / 60e6
@@ -217,6 +227,9 @@ def _draw_time(axes: "Axes", fusion: Fusion) -> None:
     error = np.sqrt(np.trace(track.pos_cov_enu_m2[:, :2, :2], axis1=1, axis2=2) * 0.5 * CHI2_95_2D)
     known.plot(minutes, error, color=TARGET, lw=1.0, alpha=0.9)
     known.set_yscale("log")
+    known.yaxis.set_major_locator(FixedLocator([1, 3, 10, 30, 100, 300, 1000]))
+    known.yaxis.set_major_formatter("{x:g}")
+    known.yaxis.set_minor_locator(NullLocator())
     known.set_ylabel("95 % radius [m]", fontsize=8.5, color=TARGET)
     known.tick_params(labelsize=8, colors=TARGET)
     axes.text(

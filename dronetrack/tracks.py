@@ -194,24 +194,10 @@ class Track:
         import geopandas
         import pandas as pd
 
-        lat_deg, lon_deg, alt_hae_m = self._geodetic()
-        cov = self.pos_cov_enu_m2
-        table = pd.DataFrame(
-            {
-                "time": pd.DatetimeIndex(self.time, tz="UTC"),
-                "track_id": np.full(len(self), self.track_id, dtype=np.int64),
-                "lat_deg": lat_deg,
-                "lon_deg": lon_deg,
-                "alt_hae_m": alt_hae_m,
-                "speed_mps": self.speed_mps,
-                "course_deg": self.course_deg,
-                "var_e_m2": cov[:, 0, 0],
-                "var_n_m2": cov[:, 1, 1],
-                "cov_en_m2": cov[:, 0, 1],
-                "status": pd.Categorical.from_codes(self.status, categories=list(STATUS_NAMES)).astype(str),
-            }
-        )
-        return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(lon_deg, lat_deg), crs="EPSG:4326")
+        columns = self._columns()
+        points = geopandas.points_from_xy(columns["lon_deg"], columns["lat_deg"])
+        table = pd.DataFrame({**columns, "time": pd.DatetimeIndex(self.time, tz="UTC")})
+        return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326")
 
     def to_file(self, path: str | pathlib.Path) -> pathlib.Path:
         """Write the track: `.parquet` (GeoParquet), `.geojson`, or `.csv`.
@@ -233,7 +219,7 @@ class Track:
         """
         path = pathlib.Path(path)
         if path.suffix == ".parquet":
-            self.to_geodataframe().to_parquet(path, index=False)
+            self._write_parquet(path)
         elif path.suffix == ".geojson":
             path.write_text(self._geojson(), encoding="utf-8")
         elif path.suffix == ".csv":
@@ -242,22 +228,56 @@ class Track:
             raise InputError(f"{path.name}: a track goes to .parquet, .geojson or .csv; choose one of these.")
         return path
 
-    def _geojson(self) -> str:
-        """RFC 7946: positions at 1e-7 deg (1 cm), one point feature per row with the columns of the table."""
+    def _columns(self) -> dict[str, NDArray]:
+        """Columns of the mission output, in its order."""
+        lat_deg, lon_deg, alt_hae_m = self._geodetic()
+        cov = self.pos_cov_enu_m2
+        return {
+            "time": self.time,
+            "track_id": np.full(len(self), self.track_id, dtype=np.int64),
+            "lat_deg": lat_deg,
+            "lon_deg": lon_deg,
+            "alt_hae_m": alt_hae_m,
+            "speed_mps": self.speed_mps,
+            "course_deg": self.course_deg,
+            "var_e_m2": cov[:, 0, 0],
+            "var_n_m2": cov[:, 1, 1],
+            "cov_en_m2": cov[:, 0, 1],
+            "status": np.array(STATUS_NAMES, dtype=object)[self.status],
+        }
+
+    def _write_parquet(self, path: pathlib.Path) -> None:
+        """GeoParquet 1.1 through pyarrow alone: importing geopandas would take longer than the whole fusion."""
         import json
 
-        table = self.to_geodataframe()
-        table["time"] = np.datetime_as_string(self.time, unit="us")
-        columns = table.drop(columns=["geometry", "lat_deg", "lon_deg"]).round(4)
-        points = np.round(np.column_stack([table["lon_deg"], table["lat_deg"], table["alt_hae_m"]]), (7, 7, 2)[0])
-        rows = columns.to_dict(orient="records")
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        columns = self._columns()
+        arrays = {name: pa.array(values) for name, values in columns.items()}
+        arrays["time"] = pa.array(self.time_us, type=pa.timestamp("us", tz="UTC"))
+        arrays["geometry"] = pa.array(_wkb_points(columns["lon_deg"], columns["lat_deg"]), type=pa.binary())
+        geometry = {"encoding": "WKB", "geometry_types": ["Point"]}
+        about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+        table = pa.table(arrays).replace_schema_metadata({"geo": json.dumps(about)})
+        pyarrow.parquet.write_table(table, path)
+
+    def _geojson(self) -> str:
+        """RFC 7946: positions to 1e-7 deg (1 cm), one point feature per row with the columns of the table."""
+        import json
+
+        columns = self._columns()
+        points = np.round(np.column_stack([columns.pop("lon_deg"), columns.pop("lat_deg")]), 7)
+        heights = np.round(columns["alt_hae_m"], 2)
+        columns["time"] = np.char.add(np.datetime_as_string(self.time, unit="us"), "Z")
+        lists = {name: _rounded(values) for name, values in columns.items()}
         features = [
             {
                 "type": "Feature",
-                "properties": {**row, "time": row["time"] + "Z"},
-                "geometry": {"type": "Point", "coordinates": point},
+                "properties": dict(zip(lists, row, strict=True)),
+                "geometry": {"type": "Point", "coordinates": [*point, height]},
             }
-            for row, point in zip(rows, points.tolist(), strict=True)
+            for *row, point, height in zip(*lists.values(), points.tolist(), heights.tolist(), strict=True)
         ]
         return json.dumps({"type": "FeatureCollection", "features": features})
 
@@ -312,6 +332,18 @@ class Tracks:
 
     def __iter__(self) -> Iterator[Track]:
         return (self[index] for index in range(len(self)))
+
+
+def _wkb_points(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[bytes]:
+    """Well-known binary of n points, little-endian."""
+    rows = np.empty(len(x), dtype=[("order", "u1"), ("kind", "<u4"), ("x", "<f8"), ("y", "<f8")])
+    rows["order"], rows["kind"], rows["x"], rows["y"] = 1, 1, x, y
+    return rows.view(f"V{rows.itemsize}").tolist()
+
+
+def _rounded(values: NDArray) -> list:
+    """A column as JSON values, fractions to four places."""
+    return (np.round(values, 4) if values.dtype.kind == "f" else values).tolist()
 
 
 def _hermite(
