@@ -33,7 +33,8 @@ def track(
 
     The track starts at the first sighting that fixes a place (for a line of sight: where the ray meets the ground).
     Every row is predicted, gated by its normalised innovation squared and fused; errors that successive rows of a
-    sensor share are estimated beside the target (see `Sensor`). Sightings that the gate refuses feed a second
+    sensor share (see `Sensor`) are carried beside the target as consider states (Schmidt), so that a thousand rows
+    with one common error do not pass for a thousand opinions. Sightings that the gate refuses feed a second
     hypothesis. It replaces the track only after `recover_s` in which it was fed and the track was not: so a camera
     that sits on the wrong car for five seconds does not steal the track, and a track that has lost its target does
     not stay lost.
@@ -57,7 +58,7 @@ def track(
     -------
     Track
         One row per distinct time from the first sighting to the last measurement. `stats` holds, per sensor, what
-        became of its rows, and the estimated shared errors with their standard deviations.
+        became of its rows.
 
     Raises
     ------
@@ -74,7 +75,6 @@ def track(
     out = _Rows(n)
     verdict = np.zeros(n, dtype=np.int8)
     nis_row = np.full(n, np.nan)
-    x_end, cov_end = np.zeros(layout.size), np.zeros((layout.size, layout.size))
     n_rows, log_likelihood, n_swaps = filters.track_rows(
         table.time_us,
         table.sensor_id,
@@ -101,14 +101,12 @@ def track(
         *out.columns,
         verdict,
         nis_row,
-        x_end,
-        cov_end,
     )
     stats = {
         "log_likelihood": float(log_likelihood),
         "recoveries": int(n_swaps),
         "recovered_us": out.time_us[:n_rows][out.moved[:n_rows]].tolist(),
-        "sensors": _sensor_stats(table, verdict, nis_row, layout, x_end, cov_end),
+        "sensors": _sensor_stats(table, verdict, nis_row),
     }
     return Track(
         time_us=out.time_us[:n_rows],
@@ -215,15 +213,8 @@ def _gate_limits(probability: float) -> NDArray[np.float64]:
     return np.array([0.0, *chdtri([1.0, 2.0, 3.0], 1.0 - probability)])
 
 
-def _sensor_stats(
-    table: Measurements,
-    verdict: NDArray[np.int8],
-    nis_row: NDArray[np.float64],
-    layout: _Layout,
-    x_end: NDArray[np.float64],
-    cov_end: NDArray[np.float64],
-) -> dict[str, dict]:
-    """Per sensor: what became of its rows, the mean NIS of the accepted ones, and its estimated errors at the end."""
+def _sensor_stats(table: Measurements, verdict: NDArray[np.int8], nis_row: NDArray[np.float64]) -> dict[str, dict]:
+    """Per sensor: what became of its rows, the mean NIS of the accepted ones, and where it was refused for long."""
     real = table.kind != TICK
     components = np.array([0, 3, 2, 1])[table.kind]
     stats: dict[str, dict] = {}
@@ -235,19 +226,8 @@ def _sensor_stats(
         one["refused"] = _stretches(table.time_us[mine], refused)
         if taken.any():
             one["mean_nis_per_component"] = float(nis_row[taken].sum() / components[taken].sum())
-        _, heading, boresight = layout.columns[row]
-        std = np.sqrt(np.maximum(np.diag(cov_end), 0.0))
-        if heading >= 0:
-            one["heading_error_deg"] = float(np.degrees(x_end[heading]))
-            one["heading_error_std_deg"] = float(np.degrees(std[heading]))
-        if boresight >= 0:
-            pair = slice(boresight, boresight + 2)
-            one["boresight_right_up_deg"] = np.degrees(x_end[pair]).tolist()
-            one["boresight_right_up_std_deg"] = np.degrees(std[pair]).tolist()
         stats[sensor.name] = one
     return stats
-
-
 
 
 def _stretches(time_us: NDArray[np.int64], refused: NDArray[np.bool_]) -> list[dict[str, int]]:

@@ -30,7 +30,8 @@ FRAME_IN_VIEW_DEG = 10.0  # a servo mount's best frame was 7.5 degrees off on th
 FRAME_DOUBT = 3.0
 
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
-LATENCY_SEARCH_S = np.arange(0.0, 1.2001, 0.02)
+LATENCY_COARSE_S = np.arange(0.0, 1.2001, 0.06)
+LATENCY_FINE_S = np.arange(-0.08, 0.0801, 0.02)
 
 Floats = NDArray[np.float64]
 
@@ -265,7 +266,7 @@ def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame:
         three times as much: ``best_frame``, ``median_angle_deg`` by frame, and a ``warning`` in words.
     """
     time_us = telemetry.gimbal.time_us
-    ray = np.broadcast_to(np.array([1.0, 0.0, 0.0]), (len(time_us), 3))
+    ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
     where = _unit_at(unit, time_us)
     angles: dict[str, float] = {}
     for frame in FRAME_CODES:
@@ -404,7 +405,7 @@ def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
 
 def _boresight_view(telemetry: Telemetry) -> _View:
     time_us = telemetry.gimbal.time_us
-    ray = np.broadcast_to(np.array([1.0, 0.0, 0.0]), (len(time_us), 3))
+    ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
     return _View(time_us, ray, 0.0, delayed=False, stats={"rows": len(time_us)})
 
 
@@ -458,32 +459,44 @@ def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFra
     """
     step_s = np.diff(view.time_us) * 1e-6
     even = (step_s[1:] < 0.5) & (step_s[:-1] < 0.5) & (step_s[1:] > 0.01) & (step_s[:-1] > 0.01)
-    typical = LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (too few sightings to estimate)"
     if even.sum() < 80:
-        return typical
-    rough = np.empty((len(LATENCY_SEARCH_S), int(even.sum())))
-    for row, delay in enumerate(LATENCY_SEARCH_S):
+        return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (too few sightings to estimate)"
+    coarse = _roughness(telemetry, view, gimbal_frame, LATENCY_COARSE_S, step_s, even)
+    whole = np.median(coarse, axis=1) if coarse.shape[1] else np.ones(len(LATENCY_COARSE_S))
+    if coarse.shape[1] < 80 or whole.min() > 0.8 * np.median(whole):
+        return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (the camera moved too little to estimate)"
+    delays = np.maximum(LATENCY_COARSE_S[np.argmin(whole)] + LATENCY_FINE_S, 0.0)
+    fine = _roughness(telemetry, view, gimbal_frame, delays, step_s, even)
+    parts = np.array([_lowest(delays, np.median(part, axis=1)) for part in np.array_split(fine, 8, axis=1)])
+    spread = 1.4826 * float(np.median(np.abs(parts - np.median(parts)))) / np.sqrt(len(parts))
+    return _lowest(delays, np.median(fine, axis=1)), max(spread, 0.005), "estimated"
+
+
+def _roughness(
+    telemetry: Telemetry,
+    view: _View,
+    gimbal_frame: GimbalFrame,
+    delays_s: Floats,
+    step_s: Floats,
+    even: NDArray[np.bool_],
+) -> Floats:
+    """Second differences of the lines of sight for each delay: (delays, rows that have a pose at all of them)."""
+    rough = np.empty((len(delays_s), int(even.sum())))
+    for row, delay in enumerate(delays_s):
         time_us = view.time_us - np.int64(round(delay * 1e6))
         direction = _directions(telemetry, view.ray, time_us, gimbal_frame)[1]
         rates = np.diff(direction, axis=0) / step_s[:, None]
         rough[row] = np.linalg.norm(np.diff(rates, axis=0)[even], axis=1)
-    usable = ~np.isnan(rough).any(axis=0)
-    stretches = [part for part in np.array_split(rough[:, usable], 8, axis=1) if part.shape[1] >= 10]
-    whole = np.median(rough[:, usable], axis=1) if usable.any() else np.ones(len(LATENCY_SEARCH_S))
-    if len(stretches) < 4 or whole.min() > 0.8 * np.median(whole):
-        return typical[0], typical[1], "typical (the camera moved too little to estimate)"
-    parts = np.array([_lowest(np.median(part, axis=1)) for part in stretches])
-    spread = 1.4826 * float(np.median(np.abs(parts - np.median(parts)))) / np.sqrt(len(parts))
-    return _lowest(whole), max(spread, 0.005), "estimated"
+    return rough[:, ~np.isnan(rough).any(axis=0)]
 
 
-def _lowest(curve: Floats) -> float:
-    """Delay at the lowest point, refined by the parabola through it and its neighbours."""
+def _lowest(delays_s: Floats, curve: Floats) -> float:
+    """Delay at the lowest point of a curve of even steps, refined by the parabola through it and its neighbours."""
     at = int(np.clip(np.argmin(curve), 1, len(curve) - 2))
     left, middle, right = curve[at - 1 : at + 2]
     bend = left - 2.0 * middle + right
     shift = 0.5 * (left - right) / bend if bend > 0.0 else 0.0
-    return float(max(LATENCY_SEARCH_S[at] + np.clip(shift, -1.0, 1.0) * (LATENCY_SEARCH_S[1] - LATENCY_SEARCH_S[0]), 0.0))
+    return float(max(delays_s[at] + np.clip(shift, -1.0, 1.0) * (delays_s[at + 1] - delays_s[at]), 0.0))
 
 
 def _unit_at(unit: UnitReports, time_us: NDArray[np.int64]) -> Floats:

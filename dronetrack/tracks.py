@@ -254,8 +254,9 @@ class Track:
         import pyarrow.parquet
 
         columns = self._columns()
-        arrays = {name: pa.array(values) for name, values in columns.items()}
-        arrays["time"] = pa.array(self.time_us, type=pa.timestamp("us", tz="UTC"))
+        # Lists, not arrays: for an array pyarrow first imports pandas to ask whether it is a series.
+        arrays = {name: pa.array(values.tolist()) for name, values in columns.items() if name != "time"}
+        arrays = {"time": pa.array(self.time_us.tolist(), type=pa.timestamp("us", tz="UTC")), **arrays}
         arrays["geometry"] = pa.array(_wkb_points(columns["lon_deg"], columns["lat_deg"]), type=pa.binary())
         geometry = {"encoding": "WKB", "geometry_types": ["Point"]}
         about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}

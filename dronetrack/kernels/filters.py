@@ -12,8 +12,8 @@ S (m, m)    innovation covariance, S = L L'
 W (N, m)    P H' L^-T, so that P - W W' is the updated covariance and W (L^-1 y) the correction
 
 Each sensor owns up to six extra states: three of unit variance that scale the Cholesky factor of the row's `site_cov`
-(first-order Gauss-Markov), one heading error and two boresight angles [rad]. They are estimated where the geometry
-lets them be seen and simply carried where it does not: either way the covariance of the target stays honest.
+(first-order Gauss-Markov), one heading error and two boresight angles [rad]. They are considered, not estimated: the
+covariance of the target knows of them, and that keeps it honest.
 
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
 refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
@@ -26,6 +26,9 @@ from dronetrack.kernels import kernel
 TICK, POSITION, LINE_OF_SIGHT, HEIGHT = 0, 1, 2, 3
 UNUSED, ACCEPTED, GATED, SHADOWED, MISSING = 0, 1, 2, 3, 4
 CONFIRMED, COASTING = 1, 2
+
+LOG_2PI = np.log(2.0 * np.pi)
+FORGET_US = 2_000_000  # a second hypothesis that hears nothing for so long is dropped
 
 # WGS 84 semi-axes squared: the outward normal of the ellipsoid through (x, y, z) is (x/a2, y/a2, z/b2).
 _A2 = 6378137.0**2
@@ -276,7 +279,17 @@ def correct_one(x, P, W, v, m):
 
 
 @kernel
-def relinearise_one(x, P, z, cov, site, C, columns, H, where, y, R, W, L, v):
+def weigh_one(x, P, kind, z, cov, site, C, columns, H, where, y, R, W, L, v):
+    """Prepare an update with one measurement: (components, NIS, log-likelihood); 0 components = it cannot be used."""
+    m, count = linearise_one(x, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R)
+    if m == 0:
+        return 0, np.inf, -np.inf
+    nis, log_det = innovation_one(P, H, where, count, m, R, y, W, L, v)
+    return m, nis, -0.5 * (nis + log_det + m * LOG_2PI)
+
+
+@kernel
+def relinearise_one(x, P, kind, m, z, cov, site, C, columns, H, where, y, R, W, L, v):
     """Repeat a line-of-sight update about its own result (iterated extended Kalman filter).
 
     A direction is only linear over shifts that are small against the range. After a gap the first sighting may move
@@ -291,22 +304,22 @@ def relinearise_one(x, P, z, cov, site, C, columns, H, where, y, R, W, L, v):
         for i in range(N):
             moved[i] = x[i]
             if i < 6:
-                for r in range(2):
+                for r in range(m):
                     moved[i] += W[i, r] * v[r]
             if i < 3:
                 shift += (moved[i] - x[i]) ** 2
                 distance += (x[i] - site[i]) ** 2
         if shift < 4e-4 * distance:
             break
-        m, count = linearise_one(
-            moved, LINE_OF_SIGHT, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R
+        usable, count = linearise_one(
+            moved, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R
         )
-        if m == 0:
+        if usable == 0:
             break
-        for r in range(2):
+        for r in range(m):
             for i in range(3):
                 y[r] -= H[r, i] * (x[i] - moved[i])
-        innovation_one(P, H, where, count, 2, R, y, W, L, v)
+        innovation_one(P, H, where, count, m, R, y, W, L, v)
 
 
 @kernel
@@ -337,6 +350,16 @@ def ground_on_ray(i, time_us, kind, z, site, point):
             for k in range(3):
                 point[k] = site[i, k] + best * z[i, k]
     return best
+
+
+@kernel
+def copy_one(x, P, x_to, P_to):
+    """Copy one hypothesis over another."""
+    N = x.shape[0]
+    for i in range(N):
+        x_to[i] = x[i]
+        for j in range(N):
+            P_to[i, j] = P[i, j]
 
 
 @kernel
@@ -386,8 +409,6 @@ def track_rows(
     moved_out,
     verdict,
     nis_row,
-    x_sensor,
-    P_sensor,
 ):
     """Run the whole table; return (rows written, log-likelihood of what was accepted, swaps).
 
@@ -395,11 +416,12 @@ def track_rows(
     `columns` (s, 3) are the state columns of a sensor's shared, heading and boresight errors (-1 = none); `motion` is
     (q_horizontal, q_vertical, initial speed std, initial climb std); `gate` (4,) the limits of the NIS by number of
     components. Outputs `*_out` hold one row per distinct time at which the track exists; `verdict`, `nis_row` (n,) say
-    what became of each measurement; `x_sensor`, `P_sensor` receive the final state.
+    what became of each measurement.
     """
     n = time_us.shape[0]
     N = tau_s.shape[0]
     n_sensors = starts.shape[0]
+    # Two hypotheses, and room to work for each.
     x = np.zeros((2, N))
     P = np.zeros((2, N, N))
     for k in range(6, N):
@@ -409,22 +431,19 @@ def track_rows(
     first_hit = np.zeros(2, dtype=np.int64)
     last_hit = np.zeros(2, dtype=np.int64)
     hits = np.zeros(2, dtype=np.int64)
-    heard = np.full(n_sensors, -(2**62), dtype=np.int64)
-    H = np.zeros((3, N))
-    where = np.zeros(N + 8, dtype=np.int64)
-    y = np.zeros(3)
-    v = np.zeros(3)
-    R = np.zeros((3, 3))
-    L = np.zeros((3, 3))
-    W = np.zeros((N, 3))
-    H2 = np.zeros((3, N))
-    where2 = np.zeros(N + 8, dtype=np.int64)
-    y2 = np.zeros(3)
-    v2 = np.zeros(3)
-    R2 = np.zeros((3, 3))
-    L2 = np.zeros((3, 3))
-    W2 = np.zeros((N, 3))
+    components = np.zeros(2, dtype=np.int64)
+    nis = np.zeros(2)
+    score = np.zeros(2)
+    fits = np.zeros(2, dtype=np.bool_)
+    H = np.zeros((2, 3, N))
+    where = np.zeros((2, N + 8), dtype=np.int64)
+    y = np.zeros((2, 3))
+    v = np.zeros((2, 3))
+    R = np.zeros((2, 3, 3))
+    L = np.zeros((2, 3, 3))
+    W = np.zeros((2, N, 3))
     point = np.zeros(3)
+    heard = np.full(n_sensors, -(2**62), dtype=np.int64)
     recover_us = np.int64(recover_s * 1e6)
     support_us = np.int64(support_s * 1e6)
     rows = 0
@@ -435,113 +454,73 @@ def track_rows(
     for i in range(n):
         t = time_us[i]
         s = sensor[i]
-        k = kind[i]
+        k = np.int64(kind[i])
         if k != TICK and (np.isnan(z[i, 0]) or (k == LINE_OF_SIGHT and np.isnan(site[i, 0]))):
             verdict[i] = MISSING
         elif k != TICK:
-            if alive[1] and t - last_hit[1] > 2_000_000:
+            if alive[1] and t - last_hit[1] > FORGET_US:
                 alive[1] = False
-            nis = np.inf
-            score = -np.inf
-            if alive[0]:
-                if t > stamp[0]:
-                    predict_one(x[0], P[0], (t - stamp[0]) * 1e-6, motion[0], motion[1], tau_s, variance)
-                    stamp[0] = t
-                m, count = linearise_one(
-                    x[0], k, z[i], cov[i], site[i], root[i], columns[s, 0], columns[s, 1], columns[s, 2], H, where, y, R
-                )
-                if m > 0:
-                    nis, log_det = innovation_one(P[0], H, where, count, m, R, y, W, L, v)
-                    score = -0.5 * (nis + log_det + m * 1.8378770664093453)
-                    nis_row[i] = nis
-                fits = m > 0 and nis <= gate[m]
-            else:
-                m = 0
-                fits = False
+            for h in range(2):
+                fits[h] = False
+                score[h] = -np.inf
+                if alive[h]:
+                    if t > stamp[h]:
+                        predict_one(x[h], P[h], (t - stamp[h]) * 1e-6, motion[0], motion[1], tau_s, variance)
+                        stamp[h] = t
+                    components[h], nis[h], score[h] = weigh_one(
+                        x[h], P[h], k, z[i], cov[i], site[i], root[i], columns[s],
+                        H[h], where[h], y[h], R[h], W[h], L[h], v[h],
+                    )  # fmt: skip
+                    fits[h] = components[h] > 0 and nis[h] <= gate[components[h]]
+            if alive[0] and components[0] > 0:
+                nis_row[i] = nis[0]
             # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
-            fits2 = False
-            score2 = -np.inf
-            m2 = 0
-            if alive[1]:
-                if t > stamp[1]:
-                    predict_one(x[1], P[1], (t - stamp[1]) * 1e-6, motion[0], motion[1], tau_s, variance)
-                    stamp[1] = t
-                m2, count2 = linearise_one(
-                    x[1],
-                    k,
-                    z[i],
-                    cov[i],
-                    site[i],
-                    root[i],
-                    columns[s, 0],
-                    columns[s, 1],
-                    columns[s, 2],
-                    H2,
-                    where2,
-                    y2,
-                    R2,
-                )
-                if m2 > 0:
-                    nis2, log_det2 = innovation_one(P[1], H2, where2, count2, m2, R2, y2, W2, L2, v2)
-                    score2 = -0.5 * (nis2 + log_det2 + m2 * 1.8378770664093453)
-                    fits2 = nis2 <= gate[m2]
-            owned = starts[s] and fits2 and hits[1] >= 4 and score2 > score and t - last_hit[0] > support_us
-            if fits and not owned:
+            owned = (
+                starts[s] and fits[1] and hits[1] >= 4 and score[1] > score[0] and t - last_hit[0] > support_us
+            )
+            taken = fits[0] and not owned
+            if taken:
                 if k == LINE_OF_SIGHT:
                     relinearise_one(
-                        x[0], P[0], z[i], cov[i], site[i], root[i], columns[s], H, where, y, R, W, L, v
-                    )
-                correct_one(x[0], P[0], W, v, m)
+                        x[0], P[0], k, components[0], z[i], cov[i], site[i], root[i], columns[s],
+                        H[0], where[0], y[0], R[0], W[0], L[0], v[0],
+                    )  # fmt: skip
+                correct_one(x[0], P[0], W[0], v[0], components[0])
                 verdict[i] = ACCEPTED
-                log_likelihood += score
+                log_likelihood += score[0]
                 heard[s] = t
                 if starts[s]:
                     hits[0] += 1
                     last_hit[0] = t
-                    moment_nis = nis
+                    moment_nis = nis[0]
             elif alive[0]:
                 verdict[i] = GATED
-            if alive[1] and fits2 and (owned or not (fits and starts[s])):
-                correct_one(x[1], P[1], W2, v2, m2)
+            if fits[1] and (owned or not (taken and starts[s])):
+                correct_one(x[1], P[1], W[1], v[1], components[1])
                 if starts[s]:
                     hits[1] += 1
                     last_hit[1] = t
                     verdict[i] = SHADOWED
-            elif starts[s] and not (fits and not owned) and not alive[1]:
+            elif starts[s] and not taken and not alive[1]:
                 # Nobody explains this row: it starts the track, or a second opinion.
-                distance = np.sqrt(cov[i, 0, 0] + cov[i, 1, 1] + cov[i, 2, 2])
                 if k == LINE_OF_SIGHT:
-                    distance = ground_on_ray(i, time_us, kind, z, site, point)
+                    spread = ground_on_ray(i, time_us, kind, z, site, point)
                 else:
+                    spread = np.sqrt(cov[i, 0, 0] + cov[i, 1, 1] + cov[i, 2, 2])
                     for c in range(3):
                         point[c] = z[i, c]
-                        distance += np.abs(root[i, c, 0]) + np.abs(root[i, c, 1]) + np.abs(root[i, c, 2])
-                    distance = 10.0 * distance + 1.0
-                if distance > 0.0:
+                        spread += np.abs(root[i, c, 0]) + np.abs(root[i, c, 1]) + np.abs(root[i, c, 2])
+                    spread = 10.0 * spread + 1.0
+                if spread > 0.0:
                     h = 1 if alive[0] else 0
                     if h == 1:
-                        for a in range(N):
-                            x[1, a] = x[0, a]
-                            for b in range(N):
-                                P[1, a, b] = P[0, a, b]
-                    start_one(x[h], P[h], point, distance, motion[2], motion[3])
-                    m, count = linearise_one(
-                        x[h],
-                        k,
-                        z[i],
-                        cov[i],
-                        site[i],
-                        root[i],
-                        columns[s, 0],
-                        columns[s, 1],
-                        columns[s, 2],
-                        H,
-                        where,
-                        y,
-                        R,
-                    )
-                    innovation_one(P[h], H, where, count, m, R, y, W, L, v)
-                    correct_one(x[h], P[h], W, v, m)
+                        copy_one(x[0], P[0], x[1], P[1])
+                    start_one(x[h], P[h], point, spread, motion[2], motion[3])
+                    m, _, _ = weigh_one(
+                        x[h], P[h], k, z[i], cov[i], site[i], root[i], columns[s],
+                        H[h], where[h], y[h], R[h], W[h], L[h], v[h],
+                    )  # fmt: skip
+                    correct_one(x[h], P[h], W[h], v[h], m)
                     alive[h] = True
                     stamp[h] = t
                     first_hit[h] = t
@@ -556,10 +535,7 @@ def track_rows(
                 and last_hit[1] - first_hit[1] >= recover_us
                 and last_hit[1] - last_hit[0] >= recover_us
             ):
-                for a in range(N):
-                    x[0, a] = x[1, a]
-                    for b in range(N):
-                        P[0, a, b] = P[1, a, b]
+                copy_one(x[1], P[1], x[0], P[0])
                 stamp[0] = stamp[1]
                 last_hit[0] = last_hit[1]
                 hits[0] = hits[1]
@@ -586,8 +562,4 @@ def track_rows(
             moved = False
             moment_nis = np.nan
             rows += 1
-    for a in range(N):
-        x_sensor[a] = x[0, a]
-        for b in range(N):
-            P_sensor[a, b] = P[0, a, b]
     return rows, log_likelihood, swaps
