@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from dronetrack.errors import InputError
 
 if TYPE_CHECKING:
     import geopandas
+    import pyarrow
 
 CONFIRMED = 1
 COASTING = 2
@@ -254,10 +256,14 @@ class Track:
         import pyarrow.parquet
 
         columns = self._columns()
-        # Lists, not arrays: for an array pyarrow first imports pandas to ask whether it is a series.
-        arrays = {name: pa.array(values.tolist()) for name, values in columns.items() if name != "time"}
-        arrays = {"time": pa.array(self.time_us.tolist(), type=pa.timestamp("us", tz="UTC")), **arrays}
-        arrays["geometry"] = pa.array(_wkb_points(columns["lon_deg"], columns["lat_deg"]), type=pa.binary())
+        texts = columns["status"].astype("S").tolist()
+        arrays = {
+            name: _arrow(pa, values) if values.dtype.kind in "fi" else _arrow_bytes(pa, texts, pa.string())
+            for name, values in columns.items()
+            if name != "time"
+        }
+        arrays = {"time": _arrow(pa, self.time_us, pa.timestamp("us", tz="UTC")), **arrays}
+        arrays["geometry"] = _arrow_bytes(pa, _wkb_points(columns["lon_deg"], columns["lat_deg"]), pa.binary())
         geometry = {"encoding": "WKB", "geometry_types": ["Point"]}
         about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
         table = pa.table(arrays).replace_schema_metadata({"geo": json.dumps(about)})
@@ -340,6 +346,18 @@ def _wkb_points(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[bytes]:
     rows = np.empty(len(x), dtype=[("order", "u1"), ("kind", "<u4"), ("x", "<f8"), ("y", "<f8")])
     rows["order"], rows["kind"], rows["x"], rows["y"] = 1, 1, x, y
     return rows.view(f"V{rows.itemsize}").tolist()
+
+
+def _arrow(pa: ModuleType, values: NDArray, kind: "pyarrow.DataType | None" = None) -> "pyarrow.Array":
+    """A column on numpy's own memory; `pyarrow.array` would first import pandas to ask whether it is a series."""
+    plain = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(kind or pa.from_numpy_dtype(plain.dtype), len(plain), [None, pa.py_buffer(plain)])
+
+
+def _arrow_bytes(pa: ModuleType, values: list[bytes], kind: "pyarrow.DataType") -> "pyarrow.Array":
+    """A column of byte strings or text, likewise without pandas."""
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
 
 
 def _rounded(values: NDArray) -> list:
