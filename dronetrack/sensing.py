@@ -15,16 +15,19 @@ from dronetrack import geodesy
 from dronetrack.errors import InputError
 from dronetrack.kernels import sensing as kernels
 from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements_of, merge
-from dronetrack.telemetry import Telemetry
+from dronetrack.telemetry import ARDUPILOT, Telemetry
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.units import UnitReports
 
 GimbalFrame = Literal["auto", "levelled", "body", "earth"]
-FRAME_CODES = {"auto": -1, "levelled": 0, "body": 1, "earth": 2}
+FRAME_CODES = {"auto": -1, "levelled": kernels.LEVELLED, "body": kernels.BODY, "earth": kernels.EARTH}
 
 TRACKING_ACTIVE = 1  # CAMERA_TRACKING_STATUS_FLAGS
 TRACKING_ERROR = 2
 TRACKING_COASTING = 8
+
+GIMBAL_RETRACT, GIMBAL_NEUTRAL = 1, 2  # GIMBAL_DEVICE_FLAGS
+GIMBAL_YAW_LOCK, GIMBAL_YAW_IN_EARTH_FRAME = 16, 64
 
 FRAME_IN_VIEW_DEG = 10.0  # a servo mount's best frame was 7.5 degrees off on the median
 FRAME_DOUBT = 3.0
@@ -74,8 +77,8 @@ class CameraErrors:
 
 
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
-# (measured on an ArduPilot servo mount: 17.6 m on the ground from 135 m away, a few degrees).
-SERVO_ERRORS = CameraErrors(pointing_std_deg=2.0, boresight_std_deg=4.0, boresight_time_s=20.0, timing_std_s=0.05)
+# (measured on two flights with an ArduPilot servo mount: 1.7 and 3.3 degrees on the median).
+SERVO_ERRORS = CameraErrors(pointing_std_deg=0.7, boresight_std_deg=2.5, boresight_time_s=20.0, timing_std_s=0.05)
 
 
 def sightings(
@@ -104,13 +107,15 @@ def sightings(
     gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
         What the gimbal quaternion is relative to: ``levelled`` is roll and pitch to the horizon and yaw to the
         vehicle's heading, ``body`` is the vehicle's body, ``earth`` is the horizon and north. ``auto`` believes the
-        flags of each message, as the MAVLink gimbal protocol v2 says. Servo mounts are known to lie there.
+        flags of each message, as the MAVLink gimbal protocol v2 says. ArduPilot's servo mounts lie there: their
+        quaternion holds the angles of the pan, roll and tilt servos, and ``body`` reads it so in ArduPilot's logs.
     latency_s : float or "auto", optional
         From image to message, for rows without a time stamp of their own. ``auto`` finds the delay at which the
         camera's own motion cancels best out of the lines of sight. [s]
     aim : {"auto", "tracked", "boresight"}, optional
         ``tracked`` uses the image tracker's point; ``boresight`` takes the middle of the image, for a gimbal that is
-        told to point at the target; ``auto`` takes the first that the log has.
+        told to point at the target; ``auto`` takes the first that the log has. A gimbal that is stowed, or follows
+        its vehicle although elsewhere in the log it locks on, points at nothing: such rows are counted.
     cooperative : UnitReports, optional
         A unit in view whose place is known. It never steers the track; it only checks the gimbal frame, see
         `check_gimbal_frame`.
@@ -265,8 +270,8 @@ def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame:
         ``agrees``; and where one frame has the unit within 10 degrees on the median while the frame in use is off by
         three times as much: ``best_frame``, ``median_angle_deg`` by frame, and a ``warning`` in words.
     """
-    time_us = telemetry.gimbal.time_us
-    ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
+    view = _boresight_view(telemetry)
+    time_us, ray = view.time_us, view.ray
     where = _unit_at(unit, time_us)
     angles: dict[str, float] = {}
     for frame in FRAME_CODES:
@@ -404,9 +409,15 @@ def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
 
 
 def _boresight_view(telemetry: Telemetry) -> _View:
-    time_us = telemetry.gimbal.time_us
+    gimbal = telemetry.gimbal
+    stowed = gimbal.flags & (GIMBAL_RETRACT | GIMBAL_NEUTRAL) != 0
+    aimed = gimbal.flags & (GIMBAL_YAW_LOCK | GIMBAL_YAW_IN_EARTH_FRAME) != 0
+    # A gimbal that never locks says nothing by not locking: its operator may aim it by turning the vehicle.
+    following = ~aimed & ~stowed & bool(np.any(aimed))
+    time_us = gimbal.time_us[~stowed & ~following]
     ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
-    return _View(time_us, ray, 0.0, delayed=False, stats={"rows": len(time_us)})
+    counts = {"rows": len(gimbal.time_us), "stowed": int(np.sum(stowed)), "following_vehicle": int(np.sum(following))}
+    return _View(time_us, ray, 0.0, delayed=False, stats=counts)
 
 
 def _lines(
@@ -430,10 +441,10 @@ def _directions(
     """Site and line of sight in ECEF at given times; NaN where pose or gimbal are unknown."""
     lat_deg, lon_deg, alt_hae_m, attitude = telemetry.pose_at(time_us)
     gimbal, flags = telemetry.gimbal_at(time_us)
+    servo = gimbal_frame == "body" and telemetry.autopilot == ARDUPILOT
+    code = kernels.SERVO if servo else FRAME_CODES[gimbal_frame]
     ned = np.empty((len(time_us), 3))
-    kernels.directions_ned_rows(
-        attitude, gimbal, np.asarray(flags, dtype=np.int64), ray, FRAME_CODES[gimbal_frame], ned
-    )
+    kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), ray, code, ned)
     return _ecef(lat_deg, lon_deg, alt_hae_m), geodesy.ned_vectors_to_ecef(ned, lat_deg, lon_deg)
 
 

@@ -10,6 +10,8 @@ from dronetrack.columns import column, same_length
 from dronetrack.errors import InputError
 from dronetrack.kernels import telemetry as kernels
 
+ARDUPILOT = 3  # MAV_AUTOPILOT_ARDUPILOTMEGA
+
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 
@@ -213,6 +215,8 @@ class Telemetry:
         MAVLink system.
     name : str
         What to call it; empty for none.
+    autopilot : int
+        MAV_AUTOPILOT, as its heartbeat says; 0 (generic) where unknown.
     position, attitude, gimbal, camera, image_target, geo_target, range : tables
         Each may have no rows.
     clock : Clock
@@ -223,6 +227,7 @@ class Telemetry:
 
     system_id: int
     name: str = ""
+    autopilot: int = 0
     position: Position = field(default_factory=lambda: _empty(Position))
     attitude: Attitude = field(default_factory=lambda: _empty(Attitude))
     gimbal: Gimbal = field(default_factory=lambda: _empty(Gimbal))

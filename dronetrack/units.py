@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 NO_CONTACT = 0
 SEES_TARGET = 1
 
-# User-equivalent range error of a single-frequency civil receiver under open sky, 1 sigma per axis; HDOP times this is
-# the horizontal error (GPS SPS Performance Standard, 5th ed. 2020, table B.2-1, rounded up for a moving car).
+# User-equivalent range error of a single-frequency civil receiver under open sky, 1 sigma (GPS SPS Performance
+# Standard, 5th ed. 2020, table B.2-1, rounded up for a moving car). HDOP times this is the distance root mean square
+# of both axes together, so one axis has 1 / sqrt(2) of it.
 UERE_M = 3.0
-# Cursor-on-Target `ce` is a radius around the true position; TAK clients fill it with a 95 % circle, which for two equal
-# axes is 2.4477 standard deviations.
-CE_TO_STD = 1.0 / 2.4477
+HDOP_TO_STD_M = UERE_M / 2.0**0.5
 COT_UNKNOWN = 9_999_999.0
+GST_HOLDS_US = 5_000_000
 KNOT_MPS = 1852.0 / 3600.0
 COURSE_MEANS_NOTHING_MPS = 1.0
 BASELINE_S = 2.0
@@ -374,7 +374,7 @@ def _read_gpx(path: pathlib.Path, content: bytes) -> _Rows:
                     point.latitude,
                     point.longitude,
                     alt_msl_m=_or_nan(point.elevation),
-                    h_acc_m=_or_nan(point.horizontal_dilution) * UERE_M,
+                    h_acc_m=_or_nan(point.horizontal_dilution) * HDOP_TO_STD_M,
                     speed_mps=_or_nan(point.speed),
                     course_deg=_or_nan(point.course),
                 )
@@ -400,7 +400,7 @@ def _read_nmea(path: pathlib.Path, content: bytes) -> _Rows:
             state.take(sentence, rows, path.stem)
         except pynmea2.ChecksumError:
             rows.count("bad_checksum")
-        except (pynmea2.ParseError, ValueError, TypeError, AttributeError, IndexError, OverflowError):
+        except (pynmea2.ParseError, ValueError, TypeError, AttributeError, LookupError, OverflowError):
             rows.count("not_understood")
     state.close(rows, path.stem)
     if not rows.time_us:
@@ -418,6 +418,7 @@ class _NmeaFix:
         self.midnight: int | None = None  # start of the day [us, UTC]
         self.known: dict[str, float] = {}
         self.h_acc_m = np.nan
+        self.stated: int = 0  # time of day of that accuracy [us]
 
     def take(self, sentence: object, rows: _Rows, name: str) -> None:
         kind = getattr(sentence, "sentence_type", "")
@@ -462,6 +463,7 @@ class _NmeaFix:
         north, east = _number(sentence.std_dev_latitude), _number(sentence.std_dev_longitude)  # pyright: ignore
         # One figure per axis that keeps the mean square error of both.
         self.h_acc_m = float(np.sqrt(0.5 * (north * north + east * east)))
+        self.stated = self.clock or 0
 
     def _place(self, sentence: object) -> None:
         if sentence.lat and sentence.lon:  # pyright: ignore[reportAttributeAccessIssue]
@@ -476,7 +478,8 @@ class _NmeaFix:
             rows.count("before_first_date")
             return
         hdop = known.pop("hdop", np.nan)
-        known["h_acc_m"] = self.h_acc_m if np.isfinite(self.h_acc_m) else hdop * UERE_M
+        fresh = np.isfinite(self.h_acc_m) and (self.clock - self.stated) % DAY_US <= GST_HOLDS_US
+        known["h_acc_m"] = self.h_acc_m if fresh else hdop * HDOP_TO_STD_M
         rows.add(name, self.midnight + self.clock, known.pop("lat_deg"), known.pop("lon_deg"), **known)
 
 
@@ -504,7 +507,7 @@ def _read_cot(path: pathlib.Path, content: bytes) -> _Rows:
             _number(point.get("lat")),
             _number(point.get("lon")),
             alt_hae_m=hae,
-            h_acc_m=ce * CE_TO_STD,
+            h_acc_m=ce,  # the schema: where it is an error, `ce` is the one-sigma point
             speed_mps=_number(motion.get("speed")) if motion is not None else np.nan,
             course_deg=_number(motion.get("course")) if motion is not None else np.nan,
         )

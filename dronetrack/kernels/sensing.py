@@ -11,7 +11,7 @@ import numpy as np
 
 from dronetrack.kernels import kernel
 
-LEVELLED, BODY, EARTH = 0, 1, 2
+LEVELLED, BODY, EARTH, SERVO = 0, 1, 2, 3
 
 # GIMBAL_DEVICE_FLAGS
 YAW_LOCK = 16
@@ -42,13 +42,35 @@ def frame_of_flags(flags):
 
 
 @kernel
+def pan_roll_tilt_one(g, v, out):
+    """Fill out = Rz(yaw) Rx(roll) Ry(pitch) v, where g = Rz(yaw) Ry(pitch) Rx(roll).
+
+    A servo mount turns about its pan axis first, then roll, then tilt; an autopilot that knows only the three servo
+    angles may report them put together in the order of an aircraft's own angles.
+    """
+    w, x, y, z = g[0], g[1], g[2], g[3]
+    roll = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
+    pitch = np.arcsin(min(1.0, max(-1.0, 2.0 * (w * y - z * x))))
+    yaw = np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    c, s = np.cos(pitch), np.sin(pitch)
+    a0, a1, a2 = c * v[0] + s * v[2], v[1], -s * v[0] + c * v[2]
+    c, s = np.cos(roll), np.sin(roll)
+    b1, b2 = c * a1 - s * a2, s * a1 + c * a2
+    c, s = np.cos(yaw), np.sin(yaw)
+    out[0], out[1], out[2] = c * a0 - s * b1, s * a0 + c * b1, b2
+
+
+@kernel
 def directions_ned_rows(p, g, flags, r, frame, out):
     """Fill out (n, 3) with unit vectors north, east, down; `frame` < 0 reads the flags of each row."""
     turned = np.empty(3)
     for i in range(out.shape[0]):
-        rotate_one(g[i], r[i], turned)
         use = frame if frame >= 0 else frame_of_flags(flags[i])
-        if use == BODY:
+        if use == SERVO:
+            pan_roll_tilt_one(g[i], r[i], turned)
+        else:
+            rotate_one(g[i], r[i], turned)
+        if use == BODY or use == SERVO:
             rotate_one(p[i], turned, out[i])
         elif use == EARTH:
             out[i, 0], out[i, 1], out[i, 2] = turned[0], turned[1], turned[2]

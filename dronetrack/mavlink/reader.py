@@ -10,11 +10,22 @@ from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.clock import ClockSource, boot_to_utc, fit_clock, receive_to_utc
 from dronetrack.mavlink.frames import Frames, read_frames
 from dronetrack.mavlink.layouts import message_id, message_name
-from dronetrack.telemetry import Attitude, Camera, Clock, GeoTarget, Gimbal, ImageTarget, Position, Range, Telemetry
+from dronetrack.telemetry import (
+    ARDUPILOT,
+    Attitude,
+    Camera,
+    Clock,
+    GeoTarget,
+    Gimbal,
+    ImageTarget,
+    Position,
+    Range,
+    Telemetry,
+)
 
 UINT16_UNKNOWN = 65535
 FIX_3D = 3
-ARDUPILOT = 3  # MAV_AUTOPILOT_ARDUPILOTMEGA
+NO_AUTOPILOT = 8  # MAV_AUTOPILOT_INVALID: a camera, a gimbal
 RECTANGLE = 2  # CAMERA_TRACKING_MODE
 STAMPED = ("GLOBAL_POSITION_INT", "ATTITUDE", "ATTITUDE_QUATERNION", "GIMBAL_DEVICE_ATTITUDE_STATUS", "SYSTEM_TIME")
 
@@ -129,6 +140,7 @@ class _Reader:
 
     def __init__(self, frames: Frames, system: int, clock: ClockSource) -> None:
         self.frames, self.system = frames, system
+        self.autopilot = self._autopilot()
         self.clock = self._clock(clock)
         self.stats: dict = {}
 
@@ -153,7 +165,7 @@ class _Reader:
             "clock_std_s": self.clock.std_s,
             "receive_minus_system_time_s": self.clock.receive_minus_system_time_s,
         }
-        return Telemetry(self.system, name, **tables, clock=self.clock, stats=stats)
+        return Telemetry(self.system, name, self.autopilot, **tables, clock=self.clock, stats=stats)
 
     def _columns(self, name: str) -> tuple[NDArray[np.void], Times]:
         """Wire values and receive stamps of one message."""
@@ -175,15 +187,14 @@ class _Reader:
         known = boot_us > 0
         boot_us, unix_us, receive = boot_us[known], unix_us[known], self.frames.receive_us[index[known]]
         pairs = np.flatnonzero(unix_us >= 0)
-        beat, _ = self.frames.columns(message_id("HEARTBEAT"), self.system)
         return fit_clock(
-            boot_us,
-            receive,
-            pairs,
-            unix_us[pairs],
-            source=source,
-            ardupilot=bool(np.any(beat["autopilot"] == ARDUPILOT)),
+            boot_us, receive, pairs, unix_us[pairs], source=source, ardupilot=self.autopilot == ARDUPILOT
         )
+
+    def _autopilot(self) -> int:
+        said = self._columns("HEARTBEAT")[0]["autopilot"]
+        known = said[said != NO_AUTOPILOT]
+        return int(np.bincount(known).argmax()) if len(known) else 0
 
     def _stamped(self, values: NDArray[np.void]) -> Times:
         return boot_to_utc(self.clock, values["time_boot_ms"].astype(np.int64) * 1000)
