@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from dronetrack.units import UnitReports as UnitReports
     from dronetrack.units import read_units as read_units
 
-__all__ = sorted(_ROOMS)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = list(_ROOMS)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object

@@ -273,14 +273,14 @@ class Border:
             raise FormatError(f"{path}: no such file.")
         try:
             table = geopandas.read_file(path).to_crs(4326)
-        except Exception as fault:  # the reader's errors share no root
+        except (ValueError, RuntimeError, OSError) as fault:  # GDAL's errors are RuntimeErrors
             raise FormatError(f"{path.name}: not a readable map ({fault}).") from None
         rings = []
         for code in (home, host):
-            rows = (table.drop(columns=table.geometry.name).astype(str) == code).any(axis=1)
+            rows = (table.drop(columns=table.geometry.name).astype(str) == code).any(axis=1).to_numpy()
             if not rows.any():
                 raise FormatError(f"{path.name}: no feature with {code!r} in any column.")
-            whole = shapely.make_valid(table.geometry[rows].union_all())
+            whole = shapely.make_valid(shapely.union_all(table.geometry.to_numpy()[rows]))
             parts = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon"]
             largest = shapely.geometry.polygon.orient(max(parts, key=lambda part: part.area))
             rings.append(np.asarray(largest.exterior.coords)[:-1])
@@ -293,7 +293,7 @@ class Border:
         # A ring runs counter-clockwise: its country is on the left when one goes its way.
         if ring.project(shapely.Point(line[0])) > ring.project(shapely.Point(line[1])):
             line = line[::-1]
-        return cls(home, host, line[:, 0], line[:, 1], *rings, line_std_m)
+        return cls(home, host, line[:, 0], line[:, 1], rings[0], rings[1], line_std_m)
 
     def side(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.int8]:
         """Return on which side places are.
@@ -432,7 +432,12 @@ class Border:
         import shapely
 
         line = shapely.LineString(np.column_stack([self.line_lon_deg, self.line_lat_deg]))
-        columns = {"home": [self.home], "host": [self.host], "attribution": [self.attribution], "licence": [self.licence]}
+        columns = {
+            "home": [self.home],
+            "host": [self.host],
+            "attribution": [self.attribution],
+            "licence": [self.licence],
+        }
         return geopandas.GeoDataFrame(columns, geometry=[line], crs="EPSG:4326")
 
     def _nearest(self, lat: Floats, lon: Floats) -> Floats:
@@ -454,5 +459,3 @@ def _blocks(line: Floats) -> Floats:
     runs = [line[start : start + kernels.BLOCK + 1] for start in starts]
     boxes = [(run[:, 0].min(), run[:, 0].max(), run[:, 1].min(), run[:, 1].max()) for run in runs]
     return np.array(boxes)
-
-

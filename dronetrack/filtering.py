@@ -1,5 +1,7 @@
 """One target: what does a table of measurements say about it? Predict, gate, update, coast, recover."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -163,7 +165,7 @@ class _Layout:
 
 def _with_ticks(table: Measurements, step_s: float) -> Measurements:
     """Add rows at which the track is only predicted, `step_s` apart, wherever measurements pause for longer."""
-    step_us = int(round(step_s * 1e6))
+    step_us = round(step_s * 1e6)
     seen = table.kind != HEIGHT
     times = np.unique(table.time_us[seen])
     gaps = np.diff(times)
@@ -187,7 +189,7 @@ def _with_ticks(table: Measurements, step_s: float) -> Measurements:
     }
     both = {name: np.concatenate([getattr(table, name), extra[name]]) for name in ROW_COLUMNS}
     order = np.argsort(both["time_us"], kind="stable")
-    return Measurements(**{name: values[order] for name, values in both.items()}, sensors=table.sensors)
+    return replace(table, **{name: values[order] for name, values in both.items()})
 
 
 def _shared_roots(table: Measurements) -> NDArray[np.float64]:

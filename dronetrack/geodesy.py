@@ -1,4 +1,4 @@
-"""Where on Earth is it? Geodetic, ECEF and local east/north/up for points, vectors and covariances; geoid; national grids.
+"""Where on Earth is it? Geodetic, ECEF and east/north/up for points, vectors, covariances; geoid; national grids.
 
 Every function takes n rows and gives n rows (n = 0 and n = 1 included); NaN in gives NaN out. Degrees at the door.
 """
@@ -374,10 +374,11 @@ def geoid_grid_m() -> Floats:
 @functools.cache
 def _transformer(epsg: int) -> "pyproj.Transformer":
     import pyproj
+    from pyproj.exceptions import CRSError
 
     try:
         return pyproj.Transformer.from_crs(4326, epsg, always_xy=True)
-    except pyproj.exceptions.CRSError:
+    except CRSError:
         raise InputError(f"EPSG:{epsg} is not a coordinate system pyproj knows; try EOV or STEREO70.") from None
 
 

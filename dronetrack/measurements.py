@@ -1,4 +1,4 @@
-"""What did the sensors measure, when, and how far can it be trusted? The one time-ordered table that every filter eats."""
+"""What did the sensors measure, when, and how far can it be trusted? The one time-ordered table for every filter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -112,7 +112,9 @@ class Measurements:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "time_us", column("time_us", self.time_us, np.int64, (None,)))
-        put(self, "sensor_id", column("sensor_id", self.sensor_id, np.int32, (None,), low=0, high=len(self.sensors) - 1))
+        put(
+            self, "sensor_id", column("sensor_id", self.sensor_id, np.int32, (None,), low=0, high=len(self.sensors) - 1)
+        )
         put(self, "kind", column("kind", self.kind, np.int8, (None,), low=TICK, high=HEIGHT))
         put(self, "z", column("z", self.z, np.float64, (None, 3)))
         put(self, "cov", column("cov", self.cov, np.float64, (None, 3, 3), nan=False))
@@ -126,7 +128,9 @@ class Measurements:
             raise InputError(f"sensor names must be unique; got {names}. Two streams of one device need two names.")
         if np.any(np.diff(self.time_us) < 0):
             row = int(np.argmax(np.diff(self.time_us) < 0)) + 1
-            raise InputError(f"Measurements must be in time order; row {row} is earlier than row {row - 1}. Use merge().")
+            raise InputError(
+                f"Measurements must be in time order; row {row} is earlier than row {row - 1}. Use merge()."
+            )
 
     def __len__(self) -> int:
         return len(self.time_us)

@@ -28,19 +28,18 @@ A key that is not in this table is refused by name and line.
 """
 
 import difflib
-import os
 import pathlib
 import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from dronetrack.border import Border, Crossings
+from dronetrack.border import Border, Crossing, Crossings
 from dronetrack.errors import FormatError, InputError
 from dronetrack.filtering import track
 from dronetrack.mavlink import read_telemetry
@@ -191,7 +190,7 @@ class Fusion:
                 make(draft / name)
             names = sorted(path.name for path in draft.iterdir())
             for name in names:
-                os.replace(draft / name, folder / name)
+                (draft / name).replace(folder / name)
         except OSError as fault:
             raise InputError(f"{folder}: cannot write there ({fault.strerror}); choose another folder.") from None
         finally:
@@ -337,8 +336,8 @@ def _events(result: Track, crossings: Crossings | None, table: Measurements) -> 
         found.append((begin, {"kind": "coasting", "track_id": result.track_id, "duration_s": (end - begin) * 1e-6}))
         if stop < len(result):
             found.append((end, {"kind": "reacquired", "track_id": result.track_id}))
-    for moment in result.stats.get("recovered_us", []):
-        found.append((moment, {"kind": "track_moved", "track_id": result.track_id}))
+    moved = {"kind": "track_moved", "track_id": result.track_id}
+    found += [(moment, moved) for moment in result.stats["recovered_us"]]
     for sensor_id, sensor in enumerate(table.sensors):
         mine = table.time_us[(table.sensor_id == sensor_id) & (table.kind == LINE_OF_SIGHT)]
         for group in np.split(mine, np.flatnonzero(np.diff(mine) > SEEN_GAP_US) + 1) if len(mine) else []:
@@ -346,28 +345,22 @@ def _events(result: Track, crossings: Crossings | None, table: Measurements) -> 
             found.append((int(group[0]), {"kind": "sighting_started", **about}))
             found.append((int(group[-1]), {"kind": "sighting_ended", **about, "rows": len(group)}))
         for one in result.stats["sensors"][sensor.name]["refused"] if sensor.starts_tracks else []:
-            fields = {"sensor": sensor.name, "rows": one["rows"], "duration_s": (one["end_us"] - one["start_us"]) * 1e-6}
+            fields = {
+                "sensor": sensor.name,
+                "rows": one["rows"],
+                "duration_s": (one["end_us"] - one["start_us"]) * 1e-6,
+            }
             found.append((one["start_us"], {"kind": "sightings_refused", **fields}))
-    for crossing in crossings or []:
-        found.append(
-            (
-                int(crossing.time.astype(np.int64)),
-                {
-                    "kind": "crossing",
-                    "track_id": crossing.track_id,
-                    "leaving": crossing.leaving,
-                    "entering": crossing.entering,
-                    "time_std_s": crossing.time_std_s,
-                    "probability": crossing.probability,
-                    "lat_deg": crossing.lat_deg,
-                    "lon_deg": crossing.lon_deg,
-                },
-            )
-        )
+    found += [(int(one.time.astype(np.int64)), _crossing_event(one)) for one in crossings or []]
     found.append((last, {"kind": "track_ended", "track_id": result.track_id}))
     # Equal times keep the order of the story: started first, ended last.
     found.sort(key=lambda pair: (pair[0], pair[1]["kind"] == "track_ended", pair[1]["kind"] != "track_started"))
     return [{"time": f"{np.datetime64(time_us, 'us')}Z", **event} for time_us, event in found]
+
+
+def _crossing_event(crossing: Crossing) -> dict:
+    fields = ("track_id", "leaving", "entering", "time_std_s", "probability", "lat_deg", "lon_deg")
+    return {"kind": "crossing", **{name: getattr(crossing, name) for name in fields}}
 
 
 class _MissionFile:
@@ -379,7 +372,7 @@ class _MissionFile:
     def mission(self) -> Mission:
         for name, value in self.tables.items():
             if name not in _KEYS:
-                self._unknown(name, _KEYS, "", self._line(name, None, 0))
+                self._unknown(name, list(_KEYS), "", self._line(name, None, 0))
             if name == "mission" and not isinstance(value, dict):
                 raise self._fault("mission must be a table: [mission].", self._line(name, None, 0))
             if name != "mission" and not (isinstance(value, list) and all(isinstance(row, dict) for row in value)):
@@ -392,7 +385,9 @@ class _MissionFile:
         if not drones:
             raise self._fault("no [[drone]]; a mission needs at least one.", 0)
         self._unique(drones, units)
-        return Mission(self._text(whole, "mission", "name", 0), self._border(whole), self._terrain(whole), drones, units)
+        return Mission(
+            self._text(whole, "mission", "name", 0), self._border(whole), self._terrain(whole), drones, units
+        )
 
     def _checked(self, table: str, row: dict, number: int) -> dict:
         for key in row:
@@ -412,7 +407,10 @@ class _MissionFile:
         if latency != "auto" and not (_is_number(latency) and 0.0 <= latency <= 10.0):
             raise self._wrong("drone", "latency_s", number, "'auto' or 0 to 10 seconds", latency)
         return DroneEntry(
-            *self._common("drone", row, number), gimbal_frame=frame, latency_s=latency, system_id=self._system(row, "drone", number)
+            *self._common("drone", row, number),
+            gimbal_frame=frame,
+            latency_s=latency,
+            system_id=self._system(row, "drone", number),
         )
 
     def _unit(self, row: dict, number: int) -> UnitEntry:
@@ -425,7 +423,10 @@ class _MissionFile:
             standoff = (float(standoff[0]), float(standoff[1]))
         inner = self._text(row, "unit", "unit", number) if "unit" in row else None
         return UnitEntry(
-            *self._common("unit", row, number), standoff_m=standoff, unit=inner, system_id=self._system(row, "unit", number)
+            *self._common("unit", row, number),
+            standoff_m=standoff,
+            unit=inner,
+            system_id=self._system(row, "unit", number),
         )
 
     def _common(self, table: str, row: dict, number: int) -> tuple[str, str, pathlib.Path]:
@@ -444,7 +445,12 @@ class _MissionFile:
         value = whole.get("border")
         if value is None:
             return None
-        if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value) and value[0] != value[1]):
+        if not (
+            isinstance(value, list)
+            and len(value) == 2
+            and all(isinstance(v, str) for v in value)
+            and value[0] != value[1]
+        ):
             raise self._wrong("mission", "border", 0, "two different country codes, home first", value)
         try:
             Border.between(*value)
@@ -482,9 +488,9 @@ class _MissionFile:
     def _wrong(self, table: str, key: str, number: int, needed: str, came: object) -> FormatError:
         return self._fault(f"{_say(table)} {key} must be {needed}; got {came!r}.", self._line(table, key, number))
 
-    def _unknown(self, key: str, known: object, table: str, line: int) -> None:
-        close = difflib.get_close_matches(key, list(known), n=1)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}."  # pyright: ignore
+    def _unknown(self, key: str, known: Sequence[str], table: str, line: int) -> None:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}."
         where = f" in {_say(table)}" if table else ""
         raise self._fault(f"unknown key {key!r}{where}{hint}", line)
 

@@ -55,7 +55,9 @@ def draw_map(fusion: Fusion, path: str | pathlib.Path) -> pathlib.Path:
 
     figure = Figure(figsize=(13.0, 7.6), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 1, height_ratios=(3.1, 1.2), left=0.085, right=0.96, top=0.93, bottom=0.075, hspace=0.24)
+    grid = figure.add_gridspec(
+        2, 1, height_ratios=(3.1, 1.2), left=0.085, right=0.96, top=0.93, bottom=0.075, hspace=0.24
+    )
     _draw_places(figure.add_subplot(grid[0]), fusion)
     _draw_time(figure.add_subplot(grid[1]), fusion)
     figure.suptitle(fusion.mission.name, x=0.085, ha="left", fontsize=14, fontweight="bold", color=INK)
@@ -122,10 +124,18 @@ def _draw_places(axes: "Axes", fusion: Fusion) -> None:
     for crossing in fusion.crossings or []:
         cx, cy = plane(np.array([crossing.lat_deg]), np.array([crossing.lon_deg]))
         axes.plot(cx, cy, marker="*", ms=19, color=CROSS, mec="white", mew=1.1, zorder=8, ls="none")
-        text = f"{crossing.leaving} → {crossing.entering}\n{str(crossing.time)[11:21]} UTC ± {1.96 * crossing.time_std_s:.1f} s"
+        when = f"{str(crossing.time)[11:21]} UTC ± {1.96 * crossing.time_std_s:.1f} s"
+        text = f"{crossing.leaving} → {crossing.entering}\n{when}"
         note = {"textcoords": "offset points", "xytext": (14, 30), "fontsize": 9.5, "color": INK, "fontweight": "bold"}
         box = {"boxstyle": "round,pad=0.3", "fc": "white", "ec": CROSS, "alpha": 0.93}
-        axes.annotate(text, (float(cx[0]), float(cy[0])), bbox=box, arrowprops={"arrowstyle": "-", "color": CROSS}, zorder=9, **note)
+        axes.annotate(
+            text,
+            (float(cx[0]), float(cy[0])),
+            bbox=box,
+            arrowprops={"arrowstyle": "-", "color": CROSS},
+            zorder=9,
+            **note,
+        )
     axes.legend(loc="lower left", fontsize=8.5, framealpha=0.92, edgecolor="none", ncols=2)
     axes.set_xlabel(f"kilometres east of {plane.lon0:.4f}° E", fontsize=8.5, color=GREY)
     axes.set_ylabel(f"kilometres north of {plane.lat0:.4f}° N", fontsize=8.5, color=GREY)
@@ -210,7 +220,9 @@ def _draw_time(axes: "Axes", fusion: Fusion) -> None:
         mine = (table.sensor_id == sensor_id) & np.isin(table.kind, (LINE_OF_SIGHT, POSITION))
         if mine.any():
             at = (table.time_us[mine] - start) / 60e6
-            axes.scatter(at, np.full(len(at), len(names)), marker="|", s=45, lw=0.6, color=colours.get(sensor.authority, GREY))
+            axes.scatter(
+                at, np.full(len(at), len(names)), marker="|", s=45, lw=0.6, color=colours.get(sensor.authority, GREY)
+            )
             names.append(sensor.name)
     axes.set_yticks(range(len(names)), names, fontsize=8.5)
     axes.set_ylim(-0.7, len(names) - 0.3)
@@ -234,7 +246,8 @@ def _draw_time(axes: "Axes", fusion: Fusion) -> None:
     known.set_ylabel("95 % radius [m]", fontsize=8.5, color=TARGET)
     known.tick_params(labelsize=8, colors=TARGET)
     axes.text(
-        0.0, 1.03, "who measured it, and how well it was known   (grey: coasting, orange: sightings refused, purple: crossing)",
+        0.0, 1.03,
+        "who measured it, and how well it was known   (grey: coasting, orange: sightings refused, purple: crossing)",
         transform=axes.transAxes, fontsize=8.5, color=INK,
     )  # fmt: skip
     for one in (axes, known):

@@ -40,7 +40,8 @@ def event_text(event: dict) -> str:
     """
     known = dict(event)
     known["two_std_s"] = 1.96 * event.get("time_std_s", 0.0)
-    return _TEXT.get(event["kind"], event["kind"].replace("_", " ")).format(**known)
+    kind: str = event["kind"]
+    return _TEXT.get(kind, kind.replace("_", " ")).format(**known)
 
 
 def timeline_lines(fusion: Fusion) -> list[tuple[str, str, str]]:
@@ -79,10 +80,10 @@ def summary_lines(fusion: Fusion) -> list[str]:
     accepted = sum(one["accepted"] for one in sensors.values())
     refused = sum(one["gated"] + one["second_hypothesis"] for one in sensors.values())
     kilometres = float(np.sum(np.linalg.norm(np.diff(track.state[:, :3], axis=0), axis=1))) * 1e-3
+    wide, narrow = np.median(track.ellipse_m, axis=0)[:2]
     lines = [
         f"one track, {len(track)} rows over {span_s:.0f} s and {kilometres:.1f} km, longest step {longest_s:.2f} s",
-        f"{accepted} measurements fused, {refused} refused; 95 % ellipse, median semi-axes "
-        f"{np.median(track.ellipse_m[:, 0]):.1f} m x {np.median(track.ellipse_m[:, 1]):.1f} m",
+        f"{accepted} measurements fused, {refused} refused; 95 % ellipse, median {wide:.1f} m x {narrow:.1f} m",
     ]
     for name, one in fusion.stats["sensors"].items():
         if "latency_s" in one:

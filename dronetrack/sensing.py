@@ -20,7 +20,12 @@ from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.units import UnitReports
 
 GimbalFrame = Literal["auto", "levelled", "body", "earth"]
-FRAME_CODES = {"auto": -1, "levelled": kernels.LEVELLED, "body": kernels.BODY, "earth": kernels.EARTH}
+FRAME_CODES: dict[GimbalFrame, int] = {
+    "auto": -1,
+    "levelled": kernels.LEVELLED,
+    "body": kernels.BODY,
+    "earth": kernels.EARTH,
+}
 
 TRACKING_ACTIVE = 1  # CAMERA_TRACKING_STATUS_FLAGS
 TRACKING_ERROR = 2
@@ -29,7 +34,7 @@ TRACKING_COASTING = 8
 GIMBAL_RETRACT, GIMBAL_NEUTRAL = 1, 2  # GIMBAL_DEVICE_FLAGS
 GIMBAL_YAW_LOCK, GIMBAL_YAW_IN_EARTH_FRAME = 16, 64
 
-FRAME_IN_VIEW_DEG = 10.0  # a servo mount's best frame was 7.5 degrees off on the median
+FRAME_IN_VIEW_DEG = 10.0  # a servo mount's right frame was 3.3 degrees off on the median
 FRAME_DOUBT = 3.0
 
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
@@ -159,7 +164,11 @@ def sightings(
     if cooperative is not None:
         stats["gimbal_frame_check"] = check_gimbal_frame(telemetry, cooperative, gimbal_frame=gimbal_frame)
     time_us, site, direction, turning, velocity = (
-        values[good] for values in (time_us, site, direction, turning, velocity)
+        time_us[good],
+        site[good],
+        direction[good],
+        turning[good],
+        velocity[good],
     )
     timing_var_s2 = errors.timing_std_s**2 + delay_std**2
     spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
@@ -273,7 +282,7 @@ def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame:
     view = _boresight_view(telemetry)
     time_us, ray = view.time_us, view.ray
     where = _unit_at(unit, time_us)
-    angles: dict[str, float] = {}
+    angles: dict[GimbalFrame, float] = {}
     for frame in FRAME_CODES:
         site, direction = _directions(telemetry, ray, time_us, frame)
         sight = where - site

@@ -1,4 +1,4 @@
-"""What did one drone report? Its position, attitude, gimbal, camera and what its camera tracked; its pose at any time."""
+"""What did one drone report? Its position, attitude, gimbal, camera, what its camera tracked; its pose at any time."""
 
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
@@ -104,7 +104,7 @@ class Attitude(_Table):
 
 @dataclass(frozen=True, slots=True)
 class Gimbal(_Table):
-    """What the gimbal said: `quaternion` (n, 4) w x y z as sent, its `flags`, and `delta_yaw_rad` (NaN where absent)."""
+    """What the gimbal said: `quaternion` (n, 4) w x y z as sent, `flags`, and `delta_yaw_rad` (NaN where absent)."""
 
     time_us: Times
     quaternion: Floats

@@ -15,6 +15,9 @@ from dronetrack.kernels import terrain as kernels
 HGT_SIZES = {1201: 3, 3601: 1}  # samples along one degree -> arc-seconds per step (SRTM tile format)
 HGT_VOID = -32768
 
+# height where there is no grid, grid, south, west, steps in latitude and longitude
+_Grid = tuple[float, NDArray[np.float64], float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Terrain:
@@ -97,9 +100,9 @@ class Terrain:
         if not path.is_file():
             raise FormatError(f"{path}: no such elevation file.")
         if path.suffix.lower() == ".hgt":
-            return _read_hgt(path, std_m)
+            return cls(*_read_hgt(path), std_m)
         if path.suffix.lower() in {".tif", ".tiff"}:
-            return _read_geotiff(path, std_m)
+            return cls(*_read_geotiff(path), std_m)
         raise FormatError(f"{path.name}: an elevation grid is an SRTM tile (.hgt) or a GeoTIFF (.tif).")
 
     def ground_hae_m(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.float64]:
@@ -199,14 +202,14 @@ def as_terrain(value: "Terrain | float | str | pathlib.Path") -> Terrain:
     return Terrain.read(value) if isinstance(value, str | pathlib.Path) else Terrain.constant(value)
 
 
-def _read_hgt(path: pathlib.Path, std_m: float) -> Terrain:
+def _read_hgt(path: pathlib.Path) -> _Grid:
     import re
 
     corner = re.fullmatch(r"([NS])(\d{2})([EW])(\d{3})", path.stem.upper())
     if not corner:
         raise FormatError(f"{path.name}: an SRTM tile is named after its south-west corner, such as N46E020.hgt.")
     size = path.stat().st_size
-    side = int(round((size // 2) ** 0.5))
+    side = round((size // 2) ** 0.5)
     if side not in HGT_SIZES or side * side * 2 != size:
         raise FormatError(f"{path.name}: {size} bytes is no SRTM tile; 2,884,802 or 25,934,402 are.")
     heights = np.fromfile(path, dtype=">i2").reshape(side, side)[::-1].astype(np.float64)
@@ -214,12 +217,13 @@ def _read_hgt(path: pathlib.Path, std_m: float) -> Terrain:
     south = int(corner[2]) * (1 if corner[1] == "N" else -1)
     west = int(corner[4]) * (1 if corner[3] == "E" else -1)
     step = 1.0 / (side - 1)
-    return Terrain(0.0, heights, float(south), float(west), step, step, std_m)
+    return 0.0, heights, float(south), float(west), step, step
 
 
-def _read_geotiff(path: pathlib.Path, std_m: float) -> Terrain:
+def _read_geotiff(path: pathlib.Path) -> _Grid:
     try:
         import rasterio
+        from rasterio.errors import RasterioError
     except ImportError:
         raise FormatError(f"{path.name}: GeoTIFF needs rasterio: pip install 'dronetrack[terrain]'.") from None
     try:
@@ -229,7 +233,7 @@ def _read_geotiff(path: pathlib.Path, std_m: float) -> Terrain:
             heights = source.read(1, masked=True).astype(np.float64).filled(np.nan)
             step_lon, step_lat = source.transform.a, -source.transform.e
             west, north = source.transform.c + 0.5 * step_lon, source.transform.f - 0.5 * step_lat
-    except rasterio.errors.RasterioError as fault:
+    except RasterioError as fault:
         raise FormatError(f"{path.name}: not a readable GeoTIFF ({fault}).") from None
     south = north - step_lat * (len(heights) - 1)
-    return Terrain(0.0, np.ascontiguousarray(heights[::-1]), south, west, step_lat, step_lon, std_m)
+    return 0.0, np.ascontiguousarray(heights[::-1]), south, west, step_lat, step_lon

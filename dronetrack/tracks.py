@@ -3,7 +3,6 @@
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from dronetrack.errors import InputError
 
 if TYPE_CHECKING:
     import geopandas
-    import pyarrow
+    import pyarrow as pa
 
 CONFIRMED = 1
 COASTING = 2
@@ -153,7 +152,7 @@ class Track:
         # The last row of equal times is the one that has seen all measurements of that moment.
         left = np.clip(np.searchsorted(self.time_us, wanted, side="right") - 1, 0, max(len(self) - 1, 0))
         right = np.minimum(left + 1, max(len(self) - 1, 0))
-        step_s = (self.time_us[right] - self.time_us[left]) * 1e-6
+        step_s = np.asarray((self.time_us[right] - self.time_us[left]) * 1e-6, dtype=np.float64)
         part = np.divide((wanted - self.time_us[left]) * 1e-6, step_s, out=np.zeros(len(wanted)), where=step_s > 0)
         state = _hermite(self.state[left], self.state[right], part[:, None], step_s[:, None])
         cov = self.cov[left] * (1.0 - part)[:, None, None] + self.cov[right] * part[:, None, None]
@@ -253,21 +252,21 @@ class Track:
         import json
 
         import pyarrow as pa
-        import pyarrow.parquet
+        import pyarrow.parquet as pq
 
         columns = self._columns()
         texts = columns["status"].astype("S").tolist()
         arrays = {
-            name: _arrow(pa, values) if values.dtype.kind in "fi" else _arrow_bytes(pa, texts, pa.string())
+            name: _arrow(values) if values.dtype.kind in "fi" else _arrow_bytes(texts, pa.string())
             for name, values in columns.items()
             if name != "time"
         }
-        arrays = {"time": _arrow(pa, self.time_us, pa.timestamp("us", tz="UTC")), **arrays}
-        arrays["geometry"] = _arrow_bytes(pa, _wkb_points(columns["lon_deg"], columns["lat_deg"]), pa.binary())
+        arrays = {"time": _arrow(self.time_us, pa.timestamp("us", tz="UTC")), **arrays}
+        arrays["geometry"] = _arrow_bytes(_wkb_points(columns["lon_deg"], columns["lat_deg"]), pa.binary())
         geometry = {"encoding": "WKB", "geometry_types": ["Point"]}
         about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
         table = pa.table(arrays).replace_schema_metadata({"geo": json.dumps(about)})
-        pyarrow.parquet.write_table(table, path)
+        pq.write_table(table, path)
 
     def _geojson(self) -> str:
         """RFC 7946: positions to 1e-7 deg (1 cm), one point feature per row with the columns of the table."""
@@ -348,20 +347,24 @@ def _wkb_points(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[bytes]:
     return rows.view(f"V{rows.itemsize}").tolist()
 
 
-def _arrow(pa: ModuleType, values: NDArray, kind: "pyarrow.DataType | None" = None) -> "pyarrow.Array":
-    """A column on numpy's own memory; `pyarrow.array` would first import pandas to ask whether it is a series."""
+def _arrow(values: NDArray, kind: "pa.DataType | None" = None) -> "pa.Array":
+    """Lay a column on numpy's own memory; `pyarrow.array` would first import pandas to ask whether it is a series."""
+    import pyarrow as pa
+
     plain = np.ascontiguousarray(values)
     return pa.Array.from_buffers(kind or pa.from_numpy_dtype(plain.dtype), len(plain), [None, pa.py_buffer(plain)])
 
 
-def _arrow_bytes(pa: ModuleType, values: list[bytes], kind: "pyarrow.DataType") -> "pyarrow.Array":
-    """A column of byte strings or text, likewise without pandas."""
+def _arrow_bytes(values: list[bytes], kind: "pa.DataType") -> "pa.Array":
+    """Lay out a column of byte strings or text, likewise without pandas."""
+    import pyarrow as pa
+
     ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
 
 
 def _rounded(values: NDArray) -> list:
-    """A column as JSON values, fractions to four places."""
+    """Return a column as JSON values, fractions to four places."""
     return (np.round(values, 4) if values.dtype.kind == "f" else values).tolist()
 
 

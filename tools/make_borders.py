@@ -76,7 +76,9 @@ def main() -> None:
             if not Polygon(polygon).is_valid:
                 raise SystemExit(f"{code}: {shapely.is_valid_reason(Polygon(polygon))}")
         overlap = Polygon(polygon_a).intersection(Polygon(polygon_b)).area
-        print(f"{a}-{b}: {len(line)} vertices, polygons {len(polygon_a)} and {len(polygon_b)}, overlap {overlap:.2e} deg2")
+        print(
+            f"{a}-{b}: {len(line)} vertices, polygons {len(polygon_a)} and {len(polygon_b)}, overlap {overlap:.2e} deg2"
+        )
         # Stored with the second country on the left.
         np.savez_compressed(
             chosen.folder / f"{a}-{b}.npz",

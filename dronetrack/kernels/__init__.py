@@ -54,7 +54,7 @@ def _numba_cache(folder: str) -> Iterator[None]:
 _FOLDER = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
 
 
-def kernel(function: Callable) -> Any:  # noqa: ANN401 - numba dispatchers have no public type
+def kernel(function: Callable) -> Any:
     """Compile `function` on first use, keep the machine code on disk, release the GIL.
 
     No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.

@@ -36,8 +36,8 @@ def nearest_one(lon, lat, line, blocks, out):
     """Nearest point of the line: fill out with (signed distance, normal east, normal north).
 
     Segments are straight in longitude and latitude (RFC 7946, section 3.1.1). The plane is that of the middle latitude
-    of point and nearest point, which keeps the distance right to about 1e-6 of itself up to some 30 km. The normal points to
-    the second country; where the line bends, the sign comes from both segments of the corner.
+    of point and nearest point, which keeps the distance right to about 1e-6 of itself up to some 30 km. The normal
+    points to the second country; where the line bends, the sign comes from both segments of the corner.
     """
     best = np.inf
     at, part = 0, 0.0
@@ -69,7 +69,9 @@ def nearest_one(lon, lat, line, blocks, out):
     sx, sy = scales_one(0.5 * (lat + plat))
     x, y = (lon - plon) * sx, (lat - plat) * sy  # from the line to the point
     nx, ny = 0.0, 0.0
-    for i in range(at - 1 if part == 0.0 and at > 0 else at, at + 2 if part == 1.0 and at + 2 < line.shape[0] else at + 1):
+    for i in range(
+        at - 1 if part == 0.0 and at > 0 else at, at + 2 if part == 1.0 and at + 2 < line.shape[0] else at + 1
+    ):
         ex, ey = (line[i + 1, 0] - line[i, 0]) * sx, (line[i + 1, 1] - line[i, 1]) * sy
         length = np.hypot(ex, ey)
         if length > 0.0:
@@ -173,7 +175,9 @@ def crossings_rows(time_us, d, v, sigma, sure, row, part, spread_s, leaving, ent
                 j += 1
             span = (time_us[j + 1] - time_us[j]) * 1e-6
             row[count] = j
-            part[count] = min(max((middle - (time_us[j] - time_us[since]) * 1e-6) / span, 0.0), 1.0) if span > 0 else 0.0
+            part[count] = (
+                min(max((middle - (time_us[j] - time_us[since]) * 1e-6) / span, 0.0), 1.0) if span > 0 else 0.0
+            )
             spread_s[count] = ends - starts
             leaving[count] = side
             entering[count] = now

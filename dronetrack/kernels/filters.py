@@ -311,9 +311,7 @@ def relinearise_one(x, P, kind, m, z, cov, site, C, columns, H, where, y, R, W, 
                 distance += (x[i] - site[i]) ** 2
         if shift < 4e-4 * distance:
             break
-        usable, count = linearise_one(
-            moved, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R
-        )
+        usable, count = linearise_one(moved, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R)
         if usable == 0:
             break
         for r in range(m):
@@ -475,9 +473,7 @@ def track_rows(
             if alive[0] and components[0] > 0:
                 nis_row[i] = nis[0]
             # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
-            owned = (
-                starts[s] and fits[1] and hits[1] >= 4 and score[1] > score[0] and t - last_hit[0] > support_us
-            )
+            owned = starts[s] and fits[1] and hits[1] >= 4 and score[1] > score[0] and t - last_hit[0] > support_us
             taken = fits[0] and not owned
             if taken:
                 if k == LINE_OF_SIGHT:

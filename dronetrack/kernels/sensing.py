@@ -70,7 +70,7 @@ def directions_ned_rows(p, g, flags, r, frame, out):
             pan_roll_tilt_one(g[i], r[i], turned)
         else:
             rotate_one(g[i], r[i], turned)
-        if use == BODY or use == SERVO:
+        if use in (BODY, SERVO):
             rotate_one(p[i], turned, out[i])
         elif use == EARTH:
             out[i, 0], out[i, 1], out[i, 2] = turned[0], turned[1], turned[2]

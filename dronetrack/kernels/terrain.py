@@ -62,7 +62,8 @@ def ray_ground_rows(sites, directions, max_range, step, msl, heights, box, geoid
     """First meeting of each ray with the ground, from above: march, then bisect to 0.1 mm.
 
     On a grid the march goes by `step` (half a cell). Over constant height the clearance along a ray is convex, so a
-    Newton stride from above stops short of the ground and `step` more carries it through. Fills point (n, 3) and distance (n,) [m]; NaN where the ray meets no known ground.
+    Newton stride from above stops short of the ground and `step` more carries it through. Fills point (n, 3) and
+    distance (n,) [m]; NaN where the ray meets no known ground.
     """
     for i in range(sites.shape[0]):
         distance[i] = np.nan

@@ -33,7 +33,7 @@ Times = NDArray[np.int64]
 
 
 def segments(boot_us: Times) -> NDArray[np.int64]:
-    """Number the boots of rows in the order of the log.
+    """Give every row of a log the number of its boot.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def fit_clock(
     pair_offset = unix_us - boot_us[rows]
     for number in range(int(boot_number[-1]) + 1):
         mine = boot_number == number
-        start = float(boot_us[mine].min())
+        start = int(boot_us[mine].min())
         offset, drift = _envelope(boot_us[mine] - start, receive_us[mine] - boot_us[mine])
         pairs = pair_offset[boot_number[rows] == number]
         if len(pairs):

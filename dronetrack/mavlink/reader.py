@@ -178,7 +178,9 @@ class _Reader:
             values, index = self.frames.columns(message_id(name), self.system)
             boot.append(values["time_boot_ms"].astype(np.int64) * 1000)
             rows.append(index)
-            unix = values["time_unix_usec"].astype(np.int64) if name == "SYSTEM_TIME" else np.zeros(len(values), np.int64)
+            unix = (
+                values["time_unix_usec"].astype(np.int64) if name == "SYSTEM_TIME" else np.zeros(len(values), np.int64)
+            )
             pair.append(np.where(name == "SYSTEM_TIME", unix, -1))
         order = np.argsort(np.concatenate(rows), kind="stable")
         boot_us, index = np.concatenate(boot)[order], np.concatenate(rows)[order]
@@ -187,9 +189,7 @@ class _Reader:
         known = boot_us > 0
         boot_us, unix_us, receive = boot_us[known], unix_us[known], self.frames.receive_us[index[known]]
         pairs = np.flatnonzero(unix_us >= 0)
-        return fit_clock(
-            boot_us, receive, pairs, unix_us[pairs], source=source, ardupilot=self.autopilot == ARDUPILOT
-        )
+        return fit_clock(boot_us, receive, pairs, unix_us[pairs], source=source, ardupilot=self.autopilot == ARDUPILOT)
 
     def _autopilot(self) -> int:
         said = self._columns("HEARTBEAT")[0]["autopilot"]
@@ -215,7 +215,9 @@ class _Reader:
         for column, field in (("h_acc_m", "h_acc"), ("v_acc_m", "v_acc")):
             raw = gps[field].astype(np.float64) * 1e-3
             known = np.where((raw > 0.0) & (raw < 1e6), raw, np.nan)
-            accuracy[column] = np.where(at >= 0, known[np.maximum(at, 0)], np.nan) if len(gps) else np.full(len(at), np.nan)
+            accuracy[column] = (
+                np.where(at >= 0, known[np.maximum(at, 0)], np.nan) if len(gps) else np.full(len(at), np.nan)
+            )
         velocity = np.column_stack([values["vx"], values["vy"], values["vz"]]) * 0.01
         return Position(
             time_us, lat[keep], lon[keep], _hae(lat[keep], lon[keep], values["alt"] * 1e-3), velocity, **accuracy
@@ -252,7 +254,7 @@ class _Reader:
             values, receive = self._columns("MOUNT_STATUS")
             time_us = receive_to_utc(self.clock, receive)
             angles = [np.radians(values[axis] * 0.01) for axis in ("pointing_b", "pointing_a", "pointing_c")]
-        good = np.isfinite(np.column_stack(angles)).all(axis=1)
+        good = np.isfinite(angles[0] + angles[1] + angles[2])
         time_us, keep = _in_order(time_us, good)
         turn = _from_angles(*(angle[keep] for angle in angles))
         vehicle_yaw = np.full(len(keep), 32, dtype=np.int32)
@@ -272,7 +274,9 @@ class _Reader:
         time_us = np.concatenate([receive_to_utc(self.clock, info_receive), self._stamped(view)])
         hfov = np.concatenate([opening[0], np.radians(view["hfov"].astype(np.float64))])
         vfov = np.concatenate([opening[1], np.radians(view["vfov"].astype(np.float64))])
-        size = [np.concatenate([info[f"resolution_{axis}"].astype(np.float64), np.full(len(view), np.nan)]) for axis in "hv"]
+        size = [
+            np.concatenate([info[f"resolution_{axis}"].astype(np.float64), np.full(len(view), np.nan)]) for axis in "hv"
+        ]
         good = (hfov > 0.0) & (hfov < np.pi) & (vfov > 0.0) & (vfov < np.pi)
         time_us, keep = _in_order(time_us, good)
         return Camera(time_us, hfov[keep], vfov[keep], *(np.where(one > 0, one, np.nan)[keep] for one in size))
@@ -288,7 +292,9 @@ class _Reader:
     def _geo_target(self) -> GeoTarget:
         values, receive = self._columns("CAMERA_TRACKING_GEO_STATUS")
         lat, lon = values["lat"] * 1e-7, values["lon"] * 1e-7
-        placed = ((values["lat"] != 0) | (values["lon"] != 0)) & (np.abs(lat) <= 90.0) & (np.abs(lon) <= 180.0)
+        placed: NDArray[np.bool_] = (
+            ((values["lat"] != 0) | (values["lon"] != 0)) & (np.abs(lat) <= 90.0) & (np.abs(lon) <= 180.0)
+        )
         self.stats["geo_target_rows_without_place"] = int(np.sum(~placed))
         time_us, keep = _in_order(receive_to_utc(self.clock, receive), placed)
         values = values[keep]
