@@ -3,10 +3,13 @@
 import argparse
 import contextlib
 import importlib.resources
+import importlib.util
 import json
 import pathlib
+import pickle
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dronetrack import __version__
@@ -14,6 +17,8 @@ from dronetrack.errors import DronetrackError
 
 if TYPE_CHECKING:
     from dronetrack.mission import Fusion, Progress
+
+    Draw = Callable[[Fusion, pathlib.Path], Callable[[], object]]
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -78,13 +83,12 @@ def _fuse(options: argparse.Namespace) -> int:
 
 
 def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
-    from dronetrack.mission import fuse, read_mission
+    with _painter() as draw, _progress("reading the mission") as tell:
+        from dronetrack.mission import fuse
 
-    with _progress("reading the mission") as tell:
-        what = read_mission(mission)
-        fusion = fuse(what, progress=lambda text, part: tell(text, 0.8 * part))
+        fusion = fuse(mission, progress=lambda text, part: tell(text, 0.8 * part))
         tell("writing the track and drawing the map", 0.85)
-        files = _write(fusion, out)
+        files = fusion.write(out, also={"map.png": lambda path: draw(fusion, path)} if draw else None)
         tell("done", 1.0)
     if as_json:
         sys.stdout.write(json.dumps({"files": [str(file) for file in files], "events": fusion.events}) + "\n")
@@ -93,11 +97,31 @@ def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
     return 0
 
 
-def _write(fusion: "Fusion", out: pathlib.Path) -> list[pathlib.Path]:
-    from dronetrack.plot import draw_map, have_matplotlib
+@contextlib.contextmanager
+def _painter() -> "Iterator[Draw | None]":
+    """Yield a `draw_map` with a process of its own, started now: it returns at once a function that waits for the end.
 
-    pictures = {"map.png": lambda path: draw_map(fusion, path)} if have_matplotlib() else {}
-    return fusion.write(out, also=pictures)
+    None where there is no matplotlib. Should the process fail, this one draws.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        yield None
+        return
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    command = [sys.executable, "-m", "dronetrack.picture"]
+    with subprocess.Popen(command, stdin=pipe, stdout=nowhere, stderr=nowhere) as process:  # noqa: S603 - ourselves
+
+        def draw(fusion: "Fusion", path: pathlib.Path) -> "Callable[[], object]":
+            from dronetrack.plot import draw_map, picture_of
+
+            if process.stdin is not None:
+                with contextlib.suppress(OSError), process.stdin as entrance:
+                    pickle.dump((picture_of(fusion), path), entrance)
+            return lambda: process.wait() and draw_map(fusion, path)
+
+        try:
+            yield draw
+        finally:
+            process.kill()
 
 
 def _show(fusion: "Fusion", files: list[pathlib.Path]) -> None:

@@ -51,6 +51,7 @@ from dronetrack.tracks import COASTING, Track
 from dronetrack.units import UnitReports, read_units
 
 Progress = Callable[[str, float], None]
+Finish = Callable[[], object]
 
 _KEYS = {
     "mission": ("name", "border", "terrain_msl_m", "terrain"),
@@ -149,7 +150,7 @@ class Fusion:
     stats: dict = field(default_factory=dict)
 
     def write(
-        self, folder: str | pathlib.Path, *, also: Mapping[str, Callable[[pathlib.Path], object]] | None = None
+        self, folder: str | pathlib.Path, *, also: Mapping[str, Callable[[pathlib.Path], Finish]] | None = None
     ) -> list[pathlib.Path]:
         """Write `track.parquet`, `track.geojson`, `timeline.json` and `stats.json`.
 
@@ -161,7 +162,8 @@ class Fusion:
         folder : str or Path
             Where to; made if it is not there.
         also : mapping of str to callable, optional
-            More files by name, each made by a function of its path, such as ``{"map.png": ...}``.
+            More files by name, such as ``{"map.png": ...}``: each is begun by a function of its path, which returns
+            a function that finishes it.
 
         Returns
         -------
@@ -182,12 +184,13 @@ class Fusion:
         except OSError as fault:
             raise InputError(f"{folder}: cannot write there ({fault.strerror}); choose another folder.") from None
         try:
+            finish = [begin(draft / name) for name, begin in (also or {}).items()]
             self.track.to_file(draft / "track.parquet")
             self.track.to_file(draft / "track.geojson")
             (draft / "timeline.json").write_text(json.dumps(self.events, indent=1), encoding="utf-8")
             (draft / "stats.json").write_text(json.dumps(_plain(self.stats), indent=1), encoding="utf-8")
-            for name, make in (also or {}).items():
-                make(draft / name)
+            for end in finish:
+                end()
             names = sorted(path.name for path in draft.iterdir())
             for name in names:
                 (draft / name).replace(folder / name)

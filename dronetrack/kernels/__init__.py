@@ -59,5 +59,7 @@ def kernel(function: Callable) -> Any:
 
     No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.
     """
+    # What only other kernels call is compiled into them: a cache entry of its own would cost each start a look-up.
+    cache = bool(_FOLDER) and not function.__name__.endswith("_one")
     with _numba_cache(_FOLDER):
-        return numba.njit(cache=bool(_FOLDER), nogil=True, fastmath={"contract"}, error_model="numpy")(function)
+        return numba.njit(cache=cache, nogil=True, fastmath={"contract"}, error_model="numpy")(function)
