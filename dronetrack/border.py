@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import geopandas
 
 HOME, HOST, NEITHER = 0, 1, -1
-BELIEF = 0.95  # probability at which a side counts as known
+# Probability at which a side counts as known. A target 3 m beside the line, tracked to 4 m, crossed it 8 times in ten
+# minutes at 0.95, and never at 0.999; the time of a true crossing does not depend on it.
+BELIEF = 0.999
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +55,7 @@ class Crossing:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Crossings:
     """Crossings of a border, n rows in time order.
 
@@ -124,7 +126,7 @@ class Crossings:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Border:
     """The line between two countries.
 

@@ -64,7 +64,7 @@ class Sensor:
                 raise InputError(f"{name} of sensor {self.name!r} must be positive; got {getattr(self, name)}.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Measurements:
     """A time-ordered batch of measurements, n rows.
 
@@ -107,7 +107,7 @@ class Measurements:
     site_cov: NDArray[np.float64]
     target_id: NDArray[np.int32]
     sensors: tuple[Sensor, ...]
-    stats: dict = field(default_factory=dict, compare=False)
+    stats: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         put = object.__setattr__

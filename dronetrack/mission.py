@@ -88,7 +88,7 @@ class UnitEntry:
     system_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mission:
     """A mission file, checked.
 
@@ -113,7 +113,7 @@ class Mission:
     units: tuple[UnitEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
     """What came of a mission.
 

@@ -373,7 +373,7 @@ def _contacts_of(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _View:
     """Where in the image the target was: ray (n, 3) in the camera (forward, right, down), before any delay."""
 

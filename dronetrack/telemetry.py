@@ -67,7 +67,7 @@ class _Table:
         return len(self.time_us)  # pyright: ignore[reportAttributeAccessIssue] - every table has it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Position(_Table):
     """Where the drone was, n rows.
 
@@ -94,7 +94,7 @@ class Position(_Table):
     v_acc_m: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attitude(_Table):
     """How the drone was turned: `quaternion` (n, 4), w x y z, body (forward, right, down) to north-east-down."""
 
@@ -102,7 +102,7 @@ class Attitude(_Table):
     quaternion: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gimbal(_Table):
     """What the gimbal said: `quaternion` (n, 4) w x y z as sent, `flags`, and `delta_yaw_rad` (NaN where absent)."""
 
@@ -112,7 +112,7 @@ class Gimbal(_Table):
     delta_yaw_rad: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Camera(_Table):
     """What the camera can see: full opening angles [rad] and resolution [px]."""
 
@@ -123,7 +123,7 @@ class Camera(_Table):
     height_px: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ImageTarget(_Table):
     """What the camera tracked in the image.
 
@@ -138,7 +138,7 @@ class ImageTarget(_Table):
     y: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GeoTarget(_Table):
     """Where the camera itself says that its target is; times as in `ImageTarget`, accuracies as sent (NaN absent)."""
 
@@ -154,7 +154,7 @@ class GeoTarget(_Table):
     vel_acc_mps: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Range(_Table):
     """Valid ranges of a range finder. [m]"""
 
@@ -163,7 +163,7 @@ class Range(_Table):
     std_m: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Clock:
     """How this drone's boot time became UTC.
 
@@ -205,7 +205,7 @@ def _empty(table: type[_AnyTable]) -> _AnyTable:
     return table(**{name: np.zeros(shape, dtype=_COLUMNS[name][0]) for name, shape in shapes.items()})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Telemetry:
     """One drone's report: small tables, each with its own times.
 
@@ -236,7 +236,7 @@ class Telemetry:
     geo_target: GeoTarget = field(default_factory=lambda: _empty(GeoTarget))
     range: Range = field(default_factory=lambda: _empty(Range))
     clock: Clock = field(default_factory=Clock)
-    stats: dict = field(default_factory=dict, compare=False)
+    stats: dict = field(default_factory=dict)
 
     def pose_at(self, time_us: ArrayLike, *, max_gap_s: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
         """Return position and attitude at any times: linear in position, spherical in attitude.

@@ -19,7 +19,7 @@ HGT_VOID = -32768
 _Grid = tuple[float, NDArray[np.float64], float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Terrain:
     """The ground: one height everywhere, or a regular grid in latitude and longitude.
 

@@ -23,7 +23,7 @@ STATUS_NAMES = ("", "confirmed", "coasting")
 CHI2_95_2D = 5.991464547107979  # 95 % quantile of chi-square with 2 degrees of freedom, -2 ln 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """One track: what we believe about one target, n rows in time order.
 
@@ -59,7 +59,7 @@ class Track:
     cov: NDArray[np.float64]
     nis: NDArray[np.float64]
     n_sensors: NDArray[np.int16]
-    stats: dict = field(default_factory=dict, compare=False)
+    stats: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -295,7 +295,7 @@ class Track:
         return geodesy.enu_rotation(lat_deg, lon_deg)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
     """Many tracks: flat columns and `offsets`; `tracks[i]` is a view, not a copy.
 

@@ -24,7 +24,7 @@ def scales_one(lat):
 
 
 @kernel
-def box_distance2(lon, lat, box, kx, ky):
+def box_distance2_one(lon, lat, box, kx, ky):
     """Squared distance from a point to a box of `blocks` [m2], good enough to rule blocks out."""
     dx = max(box[0] - lon, 0.0, lon - box[1]) * kx
     dy = max(box[2] - lat, 0.0, lat - box[3]) * ky
@@ -45,12 +45,12 @@ def nearest_one(lon, lat, line, blocks, out):
     # Start where the boxes are nearest; then most other blocks are ruled out by their box alone.
     start, closest = 0, np.inf
     for block in range(blocks.shape[0]):
-        d2 = box_distance2(lon, lat, blocks[block], kx, ky)
+        d2 = box_distance2_one(lon, lat, blocks[block], kx, ky)
         if d2 < closest:
             start, closest = block, d2
     for turn in range(-1, blocks.shape[0]):
         block = start if turn < 0 else turn
-        if turn == start or 0.9 * box_distance2(lon, lat, blocks[block], kx, ky) > best:
+        if turn == start or 0.9 * box_distance2_one(lon, lat, blocks[block], kx, ky) > best:
             continue
         sx, sy = scales_one(0.5 * lat + 0.25 * (blocks[block, 2] + blocks[block, 3]))
         for i in range(block * BLOCK, min((block + 1) * BLOCK, line.shape[0] - 1)):

@@ -156,8 +156,8 @@ def linearise_one(x, kind, z, cov, site, C, shared, heading, boresight, H, where
     if distance < 1.0 or along < 0.2:
         return 0, count
     E = np.empty((2, 3))  # rows: right (horizontal), and upwards across the line
-    across_axes(u, site, E)
-    right_by_heading = np.sqrt(max(0.0, 1.0 - elevation_sine(u, site) ** 2))
+    across_axes_one(u, site, E)
+    right_by_heading = np.sqrt(max(0.0, 1.0 - elevation_sine_one(u, site) ** 2))
     for r in range(2):
         y[r] = 0.0
         for i in range(3):
@@ -189,7 +189,7 @@ def linearise_one(x, kind, z, cov, site, C, shared, heading, boresight, H, where
 
 
 @kernel
-def elevation_sine(u, site):
+def elevation_sine_one(u, site):
     """Sine of the elevation of the unit vector `u` seen from `site`."""
     up = np.empty(3)
     up_one(site, up)
@@ -197,7 +197,7 @@ def elevation_sine(u, site):
 
 
 @kernel
-def across_axes(u, site, E):
+def across_axes_one(u, site, E):
     """Fill E (2, 3): right (horizontal) and upward unit vectors across the line of sight `u` from `site`.
 
     Straight down 'right' is taken as east, so nothing blows up there.

@@ -32,7 +32,7 @@ def rotate_one(q, v, out):
 
 
 @kernel
-def frame_of_flags(flags):
+def frame_of_flags_one(flags):
     """Frame of a gimbal quaternion by the flags: 32 and 64 win over yaw lock (gimbal protocol v2)."""
     if flags & YAW_IN_EARTH_FRAME:
         return EARTH
@@ -65,7 +65,7 @@ def directions_ned_rows(p, g, flags, r, frame, out):
     """Fill out (n, 3) with unit vectors north, east, down; `frame` < 0 reads the flags of each row."""
     turned = np.empty(3)
     for i in range(out.shape[0]):
-        use = frame if frame >= 0 else frame_of_flags(flags[i])
+        use = frame if frame >= 0 else frame_of_flags_one(flags[i])
         if use == SERVO:
             pan_roll_tilt_one(g[i], r[i], turned)
         else:

@@ -15,7 +15,7 @@ _SMALLEST_FRAME = 8  # MAVLink 1 with no payload
 _OTHER_FORMATS = {".bin": "DataFlash", ".ulg": "ULog", ".log": "DataFlash text"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frames:
     """Every verified frame of a log, n rows in the order of the file.
 

@@ -20,7 +20,7 @@ COURSE_MEANS_NOTHING_MPS = 1.0
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnitReports:
     """Reports of ground units, n rows in time order.
 
@@ -65,7 +65,7 @@ class UnitReports:
     contact_range_m: Floats
     contact_bearing_deg: Floats
     names: tuple[str, ...]
-    stats: dict = field(default_factory=dict, compare=False)
+    stats: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
