@@ -40,6 +40,7 @@ FRAME_DOUBT = 3.0
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
 LATENCY_COARSE_S = np.arange(0.0, 1.2001, 0.06)
 LATENCY_FINE_S = np.arange(-0.08, 0.0801, 0.02)
+LATENCY_DEPTH = 0.85  # a delay is found where it makes the lines this much smoother than the worst one
 
 Floats = NDArray[np.float64]
 
@@ -483,7 +484,7 @@ def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFra
         return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (too few sightings to estimate)"
     coarse = _roughness(telemetry, view, gimbal_frame, LATENCY_COARSE_S, step_s, even)
     whole = np.median(coarse, axis=1) if coarse.shape[1] else np.ones(len(LATENCY_COARSE_S))
-    if coarse.shape[1] < 80 or whole.min() > 0.8 * np.median(whole):
+    if coarse.shape[1] < 80 or whole.min() > LATENCY_DEPTH * whole.max():
         return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (the camera moved too little to estimate)"
     delays = np.maximum(LATENCY_COARSE_S[np.argmin(whole)] + LATENCY_FINE_S, 0.0)
     fine = _roughness(telemetry, view, gimbal_frame, delays, step_s, even)
