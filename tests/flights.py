@@ -73,9 +73,7 @@ def enu_to_ned(vectors):
     return np.column_stack([vectors[:, 1], vectors[:, 0], -vectors[:, 2]])
 
 
-def fly(
-    seconds=120.0, *, frame="levelled", errors=None, rng=None, wobble=1.0, rate_hz=10.0, servo=False, status=None
-):
+def fly(seconds=120.0, *, frame="levelled", errors=None, rng=None, wobble=1.0, rate_hz=10.0, servo=False, status=None):
     """Fly once; return the log and the target's true place (n, 3) ECEF at the time of each sighting's image."""
     errors = errors or Errors()
     rng = rng or np.random.default_rng(0)
@@ -98,8 +96,10 @@ def fly(
     in_camera = (Slerp(fine, camera)(image_s) * miss).inv().apply(sight)
     pixel = errors.pixel * rng.normal(size=(len(image_s), 2))
     x = 0.5 + 0.5 * in_camera[:, 1] / in_camera[:, 0] / np.tan(HFOV / 2) + pixel[:, 0]
-    y = 0.5 + 0.5 * in_camera[:, 2] / in_camera[:, 0] / np.tan(VFOV / 2) + pixel[:, 1] * np.tan(HFOV / 2) / np.tan(
-        VFOV / 2
+    y = (
+        0.5
+        + 0.5 * in_camera[:, 2] / in_camera[:, 0] / np.tan(VFOV / 2)
+        + pixel[:, 1] * np.tan(HFOV / 2) / np.tan(VFOV / 2)
     )
     offset = np.append(errors.site_m * rng.normal(size=2), 0.0)
     lat, lon, alt = geodesy.ecef_to_geodetic(to_ecef(drone_path(fine) + offset))

@@ -26,7 +26,9 @@ def straight():
 
 def near_the_line(border, rng, n=300, spread_deg=0.05):
     at = rng.integers(0, len(border.line_lat_deg), n)
-    return border.line_lat_deg[at] + rng.normal(0, spread_deg, n), border.line_lon_deg[at] + rng.normal(0, spread_deg, n)
+    return border.line_lat_deg[at] + rng.normal(0, spread_deg, n), border.line_lon_deg[at] + rng.normal(
+        0, spread_deg, n
+    )
 
 
 def test_towns_are_in_their_countries(border):

@@ -55,9 +55,7 @@ def test_lines_of_sight_and_heights_are_filtered_as_filterpy_does(rng):
     assert ours.stats["recoveries"] == 0
     settled = 60  # the first lines move the target by far: there our filter iterates
     after = ours.time_us[settled]
-    state, cov = reference.track(
-        plain.take(plain.time_us > after), ours.state[settled], ours.cov[settled], int(after)
-    )
+    state, cov = reference.track(plain.take(plain.time_us > after), ours.state[settled], ours.cov[settled], int(after))
     last = np.flatnonzero(np.append(np.diff(plain.time_us[plain.time_us > after]) > 0, True))
     np.testing.assert_allclose(ours.state[settled + 1 :], state[last], rtol=0, atol=2e-3)
     np.testing.assert_allclose(ours.cov[settled + 1 :], cov[last], rtol=1e-3, atol=1e-3)
@@ -114,7 +112,7 @@ def latched(rng, start_s, stop_s, away=(0.0, 60.0)):
     table = sightings(log, terrain=GROUND_MSL_M, latency_s=0.0)
     rows = table.take(table.kind == LINE_OF_SIGHT)
     wrong = (image_s >= start_s) & (image_s < stop_s)
-    other = weave(image_s) + [*away, 0.0] + np.outer(image_s - start_s, [-4.0, 3.0, 0.0])
+    other = weave(image_s) + np.array([*away, 0.0]) + np.outer(image_s - start_s, [-4.0, 3.0, 0.0])
     sight = to_ecef(other) - rows.site_ecef_m
     sight /= np.linalg.norm(sight, axis=1, keepdims=True)
     z = np.where(wrong[:, None], sight, rows.z)
@@ -178,7 +176,7 @@ def test_a_shared_error_is_not_averaged_away():
     assert 4.9 < std_m < 5.2
 
 
-def test_two_sensors_with_errors_of_their_own_are_better_than_one(rng):
+def test_two_sensors_with_errors_of_their_own_are_better_than_one():
     seconds = np.arange(0.0, 30.0, 0.5)
 
     def from_one(name):

@@ -225,7 +225,9 @@ def test_a_reboot_in_mid_log_starts_a_new_clock():
     first, second = sample(120), sample(start=1_795_470_060_000_000)
     drone = read_telemetry(first.log + second.log)
     assert len(drone.clock.offset_us) == 2
-    np.testing.assert_allclose(drone.position.time_us[120:], 1_795_470_060_000_000 + 100_000 * np.arange(40), atol=60_000)
+    np.testing.assert_allclose(
+        drone.position.time_us[120:], 1_795_470_060_000_000 + 100_000 * np.arange(40), atol=60_000
+    )
 
 
 def test_no_gps_time_at_all_leaves_the_receivers_clock():

@@ -52,7 +52,7 @@ def test_rows_of_one_sensor_are_found_by_name():
 def test_a_table_out_of_order_is_refused_with_its_row():
     table = batch([1, 2])
     columns = {name: getattr(table, name) for name in Measurements.__dataclass_fields__}
-    with pytest.raises(InputError, match="row 1 is earlier than row 0. Use merge"):
+    with pytest.raises(InputError, match=r"row 1 is earlier than row 0\. Use merge"):
         Measurements(**(columns | {"time_us": np.array([2, 1])}))
 
 

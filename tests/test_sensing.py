@@ -115,7 +115,9 @@ def test_the_line_of_sight_has_no_covariance_along_itself():
 
 def test_a_log_without_field_of_view_is_refused_in_words():
     log, _, _ = fly(5.0)
-    blind = Telemetry(1, "D", position=log.position, attitude=log.attitude, gimbal=log.gimbal, image_target=log.image_target)
+    blind = Telemetry(
+        1, "D", position=log.position, attitude=log.attitude, gimbal=log.gimbal, image_target=log.image_target
+    )
     with pytest.raises(InputError, match="never says the field of view"):
         sightings(blind)
 
@@ -155,7 +157,7 @@ def test_a_cooperative_unit_tells_the_gimbal_frame():
 def test_a_unit_out_of_view_says_nothing_about_the_frame():
     log, _, _ = fly(60.0, frame="body")
     seconds = np.arange(0.0, 60.0, 1.0)
-    assert check_gimbal_frame(log, unit_on(weave(seconds) + [0.0, 4000.0, 0.0], seconds))["agrees"]
+    assert check_gimbal_frame(log, unit_on(weave(seconds) + np.array([0.0, 4000.0, 0.0]), seconds))["agrees"]
 
 
 @pytest.mark.parametrize("run", ["sitl_run1_copter_rover_border", "sitl_run2_copter_rover_border_servo_mount_camfov"])

@@ -105,7 +105,9 @@ def test_nmea_over_midnight_goes_on_to_the_next_day(tmp_path):
 
 def test_bad_checksums_and_void_fixes_are_counted(tmp_path):
     good = nmea("GPRMC,213704.00,A,4612.0,N,02042.0,E,0.0,,231126,,,A")
-    text = good + good.replace("4612", "4613") + nmea("GPRMC,213705.00,V,,,,,,,231126,,,N") + "$GPGGA,rubbish\n\x00\xff\n"
+    text = (
+        good + good.replace("4612", "4613") + nmea("GPRMC,213705.00,V,,,,,,,231126,,,N") + "$GPGGA,rubbish\n\x00\xff\n"
+    )
     units = read_units(write(tmp_path, "a.nmea", text))
     assert len(units) == 1
     assert units.stats["bad_checksum"] == 2  # one is wrong, one is missing
@@ -153,7 +155,8 @@ def test_xml_bombs_and_outside_entities_are_refused(tmp_path, text, name, root):
 
 
 def test_csv_takes_the_names_that_people_use(tmp_path):
-    text = "Timestamp,Latitude,lng,callsign,speed_mps\n2026-11-23T21:37:04Z,46.2,20.7,A,3\n2026-11-23 21:37:05,46.2,20.7,B,x\n"
+    head = "Timestamp,Latitude,lng,callsign,speed_mps\n"
+    text = head + "2026-11-23T21:37:04Z,46.2,20.7,A,3\n2026-11-23 21:37:05,46.2,20.7,B,x\n"
     units = read_units(write(tmp_path, "a.csv", text))
     assert units.names == ("A", "B")
     assert units.time_us.tolist() == [START_US, START_US + 1_000_000]

@@ -12,7 +12,6 @@ from dronetrack.mission import read_mission
 from dronetrack.terrain import Terrain
 from dronetrack.units import read_units
 
-
 LOG = (DEMO / "ro_drone.tlog").read_bytes()[:60_000]
 
 
@@ -44,10 +43,12 @@ def test_a_damaged_log_counts_its_damage(damage):
     signed = frames.data[frames.payload - 8] & 1
     ends = frames.payload + frames.size + 2 + 13 * signed
     starts = frames.payload - 10 - 8
-    # Every byte is a frame, skipped, or the cut end: nothing is used twice, nothing is lost from the count.
+    # Every byte is a frame, skipped, the cut end, or a frame whose id nobody knows (a flipped bit may make one): nothing
+    # is used twice, nothing is lost from the count.
     assert (starts[1:] >= ends[:-1]).all()
     covered = int(np.sum(ends - starts))
-    assert covered + frames.stats["skipped_bytes"] + frames.stats["cut_bytes"] == len(damaged)
+    rest = len(damaged) - covered - frames.stats["skipped_bytes"] - frames.stats["cut_bytes"]
+    assert 12 * frames.stats["unknown_id_frames"] <= rest <= 300 * frames.stats["unknown_id_frames"]
     try:
         read_telemetry(bytes(damaged))
     except DronetrackError:

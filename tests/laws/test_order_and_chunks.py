@@ -1,5 +1,7 @@
 """Laws 1, 2 and 5, as far as there is something to split and to order: the same rows give the same bits."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,6 @@ def test_frames_of_parts_are_the_frames_of_the_whole(demo):
     # Cut where frames end: what a reader of parts has to find for itself is the business of a live decoder.
     ends = np.append(whole.payload[1:] - 10 - 8, len(data))
     cuts = [0, *ends[99::500].tolist(), len(data)]
-    parts = [index_frames(data[start:stop]) for start, stop in zip(cuts, cuts[1:], strict=False) if stop > start]
+    parts = [index_frames(data[start:stop]) for start, stop in itertools.pairwise(cuts) if stop > start]
     assert sum(len(part) for part in parts) == len(whole)
     np.testing.assert_array_equal(np.concatenate([part.message for part in parts]), whole.message)

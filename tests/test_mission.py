@@ -1,0 +1,207 @@
+import json
+
+import numpy as np
+import pytest
+
+from dronetrack import geodesy
+from dronetrack.errors import DronetrackError, FormatError, InputError
+from dronetrack.mission import fuse, read_mission
+
+HEAD = '[mission]\nname = "test"\nterrain_msl_m = 84.0\n'
+DRONE = '[[drone]]\nid = "D"\nauthority = "HU"\nlog = "d.tlog"\n'
+UNIT = '[[unit]]\nid = "U"\nauthority = "HU"\nlog = "u.gpx"\n'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def mission(text):
+        for name in ("d.tlog", "u.gpx"):
+            (tmp_path / name).write_bytes(b"x")
+        (tmp_path / "mission.toml").write_text(text)
+        return tmp_path / "mission.toml"
+
+    return mission
+
+
+def test_a_mission_is_read_with_its_paths_made_whole(write):
+    mission = read_mission(write(HEAD + DRONE + 'gimbal_frame = "body"\n' + UNIT + "standoff_m = [50, 200]\n"))
+    assert mission.drones[0].log.is_absolute()
+    assert mission.drones[0].gimbal_frame == "body"
+    assert mission.units[0].standoff_m == (50.0, 200.0)
+    assert mission.border is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (
+            HEAD + DRONE + 'gimbel_frame = "body"\n',
+            8,
+            "unknown key 'gimbel_frame' in [[drone]]; did you mean 'gimbal_frame'?",
+        ),
+        (HEAD + 'boarder = ["HU", "RO"]\n' + DRONE, 4, "unknown key 'boarder' in [mission]; did you mean 'border'?"),
+        (HEAD + DRONE + UNIT + DRONE.replace('"D"', '"E"') + "speed = 3\n", 16, "unknown key 'speed' in [[drone]]"),
+        (HEAD + DRONE + "[[dron]]\n", 8, "unknown key 'dron'; did you mean 'drone'?"),
+        (HEAD + DRONE.replace('authority = "HU"\n', ""), 4, "[[drone]] has no 'authority'"),
+        (HEAD + DRONE.replace("d.tlog", "e.tlog"), 7, "there is no file"),
+        (HEAD + DRONE + 'gimbal_frame = "earthy"\n', 8, "gimbal_frame"),
+        (HEAD + DRONE + "latency_s = -1\n", 8, "latency_s"),
+        (HEAD + DRONE + "system_id = 300\n", 8, "system_id"),
+        (HEAD + DRONE + UNIT + "standoff_m = [200, 50]\n", 12, "standoff_m"),
+        (HEAD + DRONE + DRONE, 9, "the id 'D' stands twice"),
+        (HEAD.replace('name = "test"\n', "") + DRONE, 1, "[mission] has no 'name'"),
+        (HEAD + "terrain = 'x.tif'\n" + DRONE, 4, "terrain"),
+        (HEAD + 'border = ["HU"]\n' + DRONE, 4, "border"),
+        (HEAD + 'border = ["HU", "XX"]\n' + DRONE, 4, "HU-XX"),
+        (HEAD, 0, "drone"),
+        (DRONE, 0, "mission"),
+        ("[mission\n", 0, "not a TOML file"),
+        ("mission = 3\n" + DRONE, 1, "mission must be a table"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(write, text, line, words):
+    with pytest.raises(DronetrackError) as fault:
+        read_mission(write(text))
+    assert words in str(fault.value)
+    assert "\n" not in str(fault.value)
+    if line:
+        assert f"line {line}" in str(fault.value)
+        assert fault.value.offset == line
+
+
+def test_a_missing_mission_is_refused(tmp_path):
+    with pytest.raises(FormatError, match="no such file"):
+        read_mission(tmp_path / "mission.toml")
+    with pytest.raises(FormatError, match="a folder or device"):
+        read_mission(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def demo_fusion(demo):
+    return fuse(demo / "mission.toml")
+
+
+def test_the_demo_is_one_track_with_one_crossing(demo_fusion):
+    assert np.diff(demo_fusion.track.time_us).max() <= 2_000_000
+    assert [(one.leaving, one.entering) for one in demo_fusion.crossings] == [("HU", "RO")]
+    kinds = [event["kind"] for event in demo_fusion.events]
+    assert kinds[0] == "track_started"
+    assert kinds[-1] == "track_ended"
+    assert kinds.count("crossing") == 1
+    times = [event["time"] for event in demo_fusion.events]
+    assert times == sorted(times)
+    assert all(time.endswith("Z") for time in times)
+
+
+def test_what_is_written_is_whole(demo_fusion, tmp_path):
+    files = demo_fusion.write(tmp_path / "out")
+    assert [file.name for file in files] == ["stats.json", "timeline.json", "track.geojson", "track.parquet"]
+    assert json.loads((tmp_path / "out" / "timeline.json").read_text()) == demo_fusion.events
+    stats = json.loads((tmp_path / "out" / "stats.json").read_text())
+    assert stats["drones"]["HU-D1"]["bad_frames"] == 0
+    assert stats["sensors"]["HU-D1 camera"]["latency_s"] == pytest.approx(0.26, abs=0.03)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(demo_fusion, tmp_path):
+    def broken(_path):
+        raise InputError("no ink")
+
+    with pytest.raises(InputError, match="no ink"):
+        demo_fusion.write(tmp_path / "out", also={"map.png": broken})
+    assert list((tmp_path / "out").iterdir()) == []
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_a_folder_that_is_a_file_is_refused(demo_fusion, tmp_path):
+    (tmp_path / "out").write_text("hello")
+    with pytest.raises(InputError, match="cannot write there"):
+        demo_fusion.write(tmp_path / "out")
+
+
+def test_a_servo_mount_is_warned_of_where_a_cooperative_unit_is_in_view(shared, tmp_path):
+    log = shared("sitl/sitl_run1_copter_rover_border.tlog")
+    text = (
+        HEAD
+        + DRONE.replace("d.tlog", str(log))
+        + "system_id = 1\n"
+        + UNIT.replace("u.gpx", str(log))
+        + "system_id = 2\n"
+    )
+    (tmp_path / "mission.toml").write_text(text)
+    stats = fuse(tmp_path / "mission.toml").stats
+    assert "try gimbal_frame='body'" in stats["warnings"][0]
+    (tmp_path / "mission.toml").write_text(text.replace("system_id = 1\n", 'system_id = 1\ngimbal_frame = "body"\n'))
+    assert "warnings" not in fuse(tmp_path / "mission.toml").stats
+
+
+@pytest.fixture(scope="module")
+def recording(shared):
+    return shared("recorded/joint_exercise_a/mission.toml").parent
+
+
+@pytest.fixture(scope="module")
+def recorded(recording):
+    return fuse(recording / "mission.toml")
+
+
+@pytest.fixture(scope="module")
+def truth(recording):
+    table = np.genfromtxt(recording / "truth.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    return table[table["entity"] == "target"]
+
+
+@pytest.fixture(scope="module")
+def error(recorded, truth):
+    """East and north of the truth [m] and the covariance [m2] of every row that has a truth."""
+    rows = recorded.track
+    inside = (rows.time_us >= truth["time_unix_us"][0]) & (rows.time_us <= truth["time_unix_us"][-1])
+    rows = rows.take(inside)
+    lat, lon, height = (
+        np.interp(rows.time_us, truth["time_unix_us"], truth[name]) for name in ("lat_deg", "lon_deg", "alt_hae_m")
+    )
+    off = geodesy.geodetic_to_ecef(lat, lon, height) - rows.state[:, :3]
+    return rows.time_us, geodesy.ecef_vectors_to_enu(off, lat, lon)[:, :2], rows.pos_cov_enu_m2[:, :2, :2]
+
+
+class TestRecordingA:
+    """The whole recorded exercise against its truth, which is read here only to score."""
+
+    def test_custody_never_breaks(self, recorded):
+        assert recorded.track.track_id == 1
+        assert np.diff(recorded.track.time_us).max() <= 2_000_000
+        sightings = recorded.measurements.time_us[recorded.measurements.kind == 2]
+        assert recorded.track.time_us[0] <= sightings[0]
+        assert recorded.track.time_us[-1] >= sightings[-1]
+
+    def test_the_track_is_near_the_truth(self, error):
+        distance = np.hypot(*error[1].T)
+        assert np.median(distance) <= 3.0
+        assert np.percentile(distance, 95) <= 10.0
+
+    def test_the_ellipse_holds_what_it_promises(self, error):
+        _, off, cov = error
+        squared = np.einsum("ni,nij,nj->n", off, np.linalg.inv(cov), off)
+        assert 0.90 <= np.mean(squared < 5.991) <= 0.99
+
+    def test_the_wrong_latch_does_not_steal_it(self, error, recording):
+        time_us, off, _ = error
+        episodes = json.loads((recording / "scenario.json").read_text())["episodes"]
+        latches = [one for one in episodes if one["kind"] == "latch"]
+        assert latches
+        for one in latches:
+            during = (time_us > one["start_unix"] * 1e6) & (time_us < (one["end_unix"] + 3.0) * 1e6)
+            assert np.hypot(*off[during].T).max() < 20.0
+
+    def test_it_crosses_once_and_on_time(self, recorded, truth):
+        lat, lon = truth["lat_deg"], truth["lon_deg"]
+        side = recorded.border.signed_distance_m(lat, lon)
+        at = np.flatnonzero((side[:-1] < 0) & (side[1:] >= 0))
+        assert len(at) == 1
+        part = -side[at[0]] / (side[at[0] + 1] - side[at[0]])
+        true_us = truth["time_unix_us"][at[0]] + part * np.diff(truth["time_unix_us"])[at[0]]
+        assert len(recorded.crossings) == 1
+        late_s = (recorded.crossings.time_us[0] - true_us) * 1e-6
+        assert abs(late_s) < 1.0
+        assert abs(late_s) < 2.0 * recorded.crossings.time_std_s[0]
+        assert (recorded.crossings.leaving[0], recorded.crossings.entering[0]) == ("HU", "RO")
