@@ -43,8 +43,7 @@ def test_a_damaged_log_counts_its_damage(damage):
     signed = frames.data[frames.payload - 8] & 1
     ends = frames.payload + frames.size + 2 + 13 * signed
     starts = frames.payload - 10 - 8
-    # Every byte is a frame, skipped, the cut end, or a frame whose id nobody knows (a flipped bit may make one): nothing
-    # is used twice, nothing is lost from the count.
+    # Every byte is a frame, skipped, the cut end, or a frame of unknown id (a flipped bit may make one).
     assert (starts[1:] >= ends[:-1]).all()
     covered = int(np.sum(ends - starts))
     rest = len(damaged) - covered - frames.stats["skipped_bytes"] - frames.stats["cut_bytes"]
