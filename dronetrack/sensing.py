@@ -82,6 +82,43 @@ class CameraErrors:
     position_time_s: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What to turn and shift before a camera's line of sight is believed, and what of that stays uncertain.
+
+    `dronetrack.registration.register` estimates it; the defaults change nothing and claim nothing. Angles are those
+    that turn the stated line of sight onto the true one.
+
+    Parameters
+    ----------
+    yaw_deg, pitch_deg : float
+        Boresight, fixed in the camera: to the right, and up. [deg]
+    heading_deg : float
+        About the vertical, clockwise from above. [deg]
+    latency_s : float, optional
+        From image to message; None leaves the estimate to `sightings`. [s]
+    scale : float
+        True over stated tangent of the field of view. [-]
+    gimbal_frame : {"auto", "levelled", "body", "earth"}
+        What the gimbal quaternion is relative to.
+    yaw_std_deg, pitch_std_deg, heading_std_deg, latency_std_s, scale_std : float
+        Standard deviations of what remains after the correction; NaN where nothing was estimated, which keeps the
+        error budget of `CameraErrors`. [deg], [deg], [deg], [s], [-]
+    """
+
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    heading_deg: float = 0.0
+    latency_s: float | None = None
+    scale: float = 1.0
+    gimbal_frame: GimbalFrame = "auto"
+    yaw_std_deg: float = float("nan")
+    pitch_std_deg: float = float("nan")
+    heading_std_deg: float = float("nan")
+    latency_std_s: float = float("nan")
+    scale_std: float = float("nan")
+
+
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
 # (measured on two flights with an ArduPilot servo mount: 1.7 and 3.3 degrees on the median).
 SERVO_ERRORS = CameraErrors(pointing_std_deg=0.7, boresight_std_deg=2.5, boresight_time_s=20.0, timing_std_s=0.05)
@@ -147,7 +184,7 @@ def sightings(
         errors = SERVO_ERRORS if gimbal_frame == "body" else CameraErrors()
     if aim == "auto":
         aim = "tracked" if len(telemetry.image_target.time_us) else "boresight"
-    view = _tracked_view(telemetry, errors) if aim == "tracked" else _boresight_view(telemetry)
+    view = tracked_view(telemetry, errors) if aim == "tracked" else boresight_view(telemetry)
     delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s)
     time_us = view.time_us - np.int64(round(delay * 1e6))
     site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame)
@@ -280,7 +317,7 @@ def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame:
         ``agrees``; and where one frame has the unit within 10 degrees on the median while the frame in use is off by
         three times as much: ``best_frame``, ``median_angle_deg`` by frame, and a ``warning`` in words.
     """
-    view = _boresight_view(telemetry)
+    view = boresight_view(telemetry)
     time_us, ray = view.time_us, view.ray
     where = _unit_at(unit, time_us)
     angles: dict[GimbalFrame, float] = {}
@@ -375,7 +412,7 @@ def _contacts_of(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _View:
+class View:
     """Where in the image the target was: ray (n, 3) in the camera (forward, right, down), before any delay."""
 
     time_us: NDArray[np.int64]
@@ -385,7 +422,7 @@ class _View:
     stats: dict
 
 
-def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
+def tracked_view(telemetry: Telemetry, errors: CameraErrors) -> View:
     image, camera = telemetry.image_target, telemetry.camera
     if not len(camera.time_us):
         raise InputError(
@@ -415,10 +452,10 @@ def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
         "error": int(np.sum(faulty & ~coasting)),
         "outside_image": int(np.sum(active & ~coasting & ~faulty & ~inside)),
     }
-    return _View(image.time_us[use], ray, (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts)
+    return View(image.time_us[use], ray, (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts)
 
 
-def _boresight_view(telemetry: Telemetry) -> _View:
+def boresight_view(telemetry: Telemetry) -> View:
     gimbal = telemetry.gimbal
     stowed = gimbal.flags & (GIMBAL_RETRACT | GIMBAL_NEUTRAL) != 0
     aimed = gimbal.flags & (GIMBAL_YAW_LOCK | GIMBAL_YAW_IN_EARTH_FRAME) != 0
@@ -427,11 +464,11 @@ def _boresight_view(telemetry: Telemetry) -> _View:
     time_us = gimbal.time_us[~stowed & ~following]
     ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
     counts = {"rows": len(gimbal.time_us), "stowed": int(np.sum(stowed)), "following_vehicle": int(np.sum(following))}
-    return _View(time_us, ray, 0.0, delayed=False, stats=counts)
+    return View(time_us, ray, 0.0, delayed=False, stats=counts)
 
 
 def _lines(
-    telemetry: Telemetry, view: _View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+    telemetry: Telemetry, view: View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Site, line of sight, its rate of turn with the camera [1/s] and the site's velocity, all ECEF; NaN = no pose."""
     half_us = 50_000
@@ -445,21 +482,56 @@ def _lines(
     return site, direction, turning, np.nan_to_num(velocity)
 
 
+def camera_axes(
+    telemetry: Telemetry, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame = "auto"
+) -> tuple[Floats, Floats]:
+    """Where a drone was and how its camera was turned, as its log says.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        One drone.
+    time_us : (n,) int64
+        When. [us, UTC]
+    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+        As in `sightings`.
+
+    Returns
+    -------
+    site_ecef_m : (n, 3) float64
+        Position; NaN where it is unknown. [m]
+    axes : (n, 3, 3) float64
+        The camera's forward, right and down axes in ECEF, as columns; NaN where they are unknown.
+    """
+    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, np.eye(3), time_us, gimbal_frame)
+    return site, np.stack([geodesy.ned_vectors_to_ecef(axis, lat_deg, lon_deg) for axis in ned], axis=2)
+
+
 def _directions(
     telemetry: Telemetry, ray: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
 ) -> tuple[Floats, Floats]:
     """Site and line of sight in ECEF at given times; NaN where pose or gimbal are unknown."""
+    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, ray[None], time_us, gimbal_frame)
+    return site, geodesy.ned_vectors_to_ecef(ned[0], lat_deg, lon_deg)
+
+
+def _directions_ned(
+    telemetry: Telemetry, rays: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Site in ECEF, directions (k, n, 3) north-east-down of k rays each, (n, 3) or one for all, and where."""
     lat_deg, lon_deg, alt_hae_m, attitude = telemetry.pose_at(time_us)
     gimbal, flags = telemetry.gimbal_at(time_us)
     servo = gimbal_frame == "body" and telemetry.autopilot == ARDUPILOT
     code = kernels.SERVO if servo else FRAME_CODES[gimbal_frame]
-    ned = np.empty((len(time_us), 3))
-    kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), ray, code, ned)
-    return _ecef(lat_deg, lon_deg, alt_hae_m), geodesy.ned_vectors_to_ecef(ned, lat_deg, lon_deg)
+    ned = np.empty((len(rays), len(time_us), 3))
+    for row, ray in enumerate(rays):
+        each = np.ascontiguousarray(np.broadcast_to(ray, (len(time_us), 3)))
+        kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), each, code, ned[row])
+    return _ecef(lat_deg, lon_deg, alt_hae_m), ned, lat_deg, lon_deg
 
 
 def _latency(
-    telemetry: Telemetry, view: _View, gimbal_frame: GimbalFrame, latency_s: float | Literal["auto"]
+    telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame, latency_s: float | Literal["auto"]
 ) -> tuple[float, float, str]:
     """Return delay, its standard deviation, and where it came from."""
     if latency_s != "auto":
@@ -468,10 +540,10 @@ def _latency(
         return float(latency_s), 0.0, "given"
     if not view.delayed:
         return 0.0, 0.0, "stamped"
-    return _estimate_latency(telemetry, view, gimbal_frame)
+    return estimate_latency(telemetry, view, gimbal_frame)
 
 
-def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFrame) -> tuple[float, float, str]:
+def estimate_latency(telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame) -> tuple[float, float, str]:
     """Find the delay at which the camera's own motion cancels best out of the lines of sight.
 
     With the right delay the direction to the target is as smooth as the target's motion and the pixel noise allow;
@@ -495,7 +567,7 @@ def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFra
 
 def _roughness(
     telemetry: Telemetry,
-    view: _View,
+    view: View,
     gimbal_frame: GimbalFrame,
     delays_s: Floats,
     step_s: Floats,
