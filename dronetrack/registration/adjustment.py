@@ -6,7 +6,7 @@ the constants of each drone as its border (Triggs et al. 2000, section 6, doi:10
 count by Student's t, so that wrong latches do not matter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,7 +31,10 @@ STUDENT_NU = 4.0  # a sighting's error has heavy tails: wrong latches are far, n
 PRIOR_NU = 3.0  # so have the constants: most compasses are a degree off, some are five
 TERRAIN_TIME_S = 30.0
 MAX_KNOTS = 4000
+LINEAR_S = 0.003
 HALF_US = 50_000  # rates are differences over twice this
+VOLUME_STEP_RAD, NOISE_STEP = 0.004, 1.1
+NOISE_LIMITS = (0.1, 1e5)
 LONG_S = 300.0  # a boresight that keeps its error for longer is a constant of the log
 
 
@@ -73,6 +76,7 @@ class Sights:
     jac: Floats
     residual: Floats
     time_us: Integers
+    log_density: float  # of the noise at its centre, but for a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,13 @@ class Adjustment:
         self.band = np.zeros((knots.n, self.size))
         self.band[:, :3] = path[1]
         self.border = np.array([one.start for one in sighters]).reshape(-1, N_CONSTANTS)
-        self.noise_rad = np.array([one.noise_rad for one in sighters])
-        self.inflation = np.ones(len(sighters))
+        self.noise = np.ones(len(sighters))  # variance of each drone's sightings over the stated one
         self.robust = True
+        self.volume_slope = np.zeros(self.border.size)
+        self.lean = np.zeros((self.band.size, self.border.size))  # how the band follows each constant
+        self._weights: list[Floats] = []
+        self._white: dict[int, Floats] = {}
+        self._poses: dict[int, tuple] = {}
         self.prior = self._prior(motion)
 
     def _wander(self, wanders: bool, count: int, std: float, time_s: float) -> _Wander:
@@ -194,33 +202,75 @@ class Adjustment:
 
     def step(self) -> tuple[Floats, float]:
         """Take one Gauss-Newton step; return the border's covariance and the log determinant of all information."""
-        from scipy.linalg import cho_solve_banded, cholesky_banded
+        from scipy.linalg import cho_solve_banded
+
+        n, m = self.band.size, self.border.size
+        self._white.clear()
+        root, B, C, g = self._normal(self._linearised())
+        solved = cho_solve_banded((root, True), np.column_stack([B, g[:n]]), check_finite=False)
+        reduced = C - B.T @ solved[:, :m]
+        cov = np.linalg.inv(reduced)
+        change = cov @ (g[n:] - B.T @ solved[:, m] - 0.5 * self.volume_slope)
+        self.lean = -solved[:, :m]
+        self.band += (solved[:, m] + self.lean @ change).reshape(self.band.shape)
+        self.border += change.reshape(self.border.shape)
+        return cov, _log_det(root) + float(np.linalg.slogdet(reduced)[1])
+
+    def take_volume_into_account(self) -> None:
+        """Let the next steps find where the constants are likely, whatever the path: not where both are together.
+
+        A camera that looks lower has its target nearer, where the same angles are shorter ways: such paths are
+        smoother, but there are fewer of them. What counts is the sum over all paths, whose logarithm is less by half
+        the log determinant of the information of the path (Laplace).
+        """
+        band, border = self.band, self.border
+        weights = self._weights
+        before = _log_det(self._normal(self._linearised(weights))[0])
+        for column in range(PITCH, border.size, N_CONSTANTS):
+            if self.sighters[column // N_CONSTANTS].std[PITCH] > 0.0:
+                moved = border.copy()
+                moved.ravel()[column] += VOLUME_STEP_RAD
+                self.border, self.band = moved, band + (self.lean[:, column] * VOLUME_STEP_RAD).reshape(band.shape)
+                after = _log_det(self._normal(self._linearised(weights))[0])
+                self.volume_slope[column] = (after - before) / VOLUME_STEP_RAD
+        self.band, self.border = band, border
+
+    def fit_noise(self) -> None:
+        """Bring the noise of each drone's sightings to what their residuals say.
+
+        The path follows some of the noise: the rows are worth as many less as the log determinant of its information
+        grows by with that of the rows.
+        """
+        blocks = self._linearised()
+        before = _log_det(self._normal(blocks)[0])
+        for number, noise in enumerate(self.noise):
+            columns, border, jac, residual = blocks[number]
+            louder = (columns, border, jac / np.sqrt(NOISE_STEP), residual / np.sqrt(NOISE_STEP))
+            after = _log_det(self._normal([*blocks[:number], louder, *blocks[number + 1 :]])[0])
+            free = max(residual.size - (before - after) / np.log(NOISE_STEP), 0.1 * residual.size)
+            squares = float(np.sum(residual**2))
+            self.noise[number] = np.clip(noise * squares / free, *NOISE_LIMITS)
+
+    def _normal(self, blocks: list[Rows]) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the root of the band's information, the rest of the normal equations, and their right-hand side."""
+        from scipy.linalg import cholesky_banded
 
         n, m = self.band.size, self.border.size
         A, B, C, g = self.prior.copy(), np.zeros((n, m)), np.zeros((m, m)), np.zeros(n + m)
         g[:n] = -_banded_product(self.prior, self.band.ravel())
-        information, pull = self._constants_prior()
-        C[np.arange(m), np.arange(m)] = information
-        g[n:] = pull
-        for columns, border, jac, residual in self._rows():
+        C[np.arange(m), np.arange(m)], g[n:] = self._constants_prior()
+        for columns, border, jac, residual in blocks:
             kernels.normal_rows(columns, border, jac, residual, A, B, C, g)
-        root = cholesky_banded(A, lower=True, overwrite_ab=True, check_finite=False)
-        solved = cho_solve_banded((root, True), np.column_stack([B, g[:n]]), check_finite=False)
-        reduced = C - B.T @ solved[:, :m]
-        cov = np.linalg.inv(reduced)
-        change = cov @ (g[n:] - B.T @ solved[:, m])
-        self.band += (solved[:, m] - solved[:, :m] @ change).reshape(self.band.shape)
-        self.border += change.reshape(self.border.shape)
-        return cov, 2.0 * float(np.log(root[0]).sum()) + float(np.linalg.slogdet(reduced)[1])
+        return cholesky_banded(A, lower=True, overwrite_ab=True, check_finite=False), B, C, g
 
     def log_likelihood(self) -> float:
         """Return the log density of data and unknowns together, but for a constant that all models share."""
         flat = self.band.ravel()
         total = -0.5 * float(flat @ _banded_product(self.prior, flat))
         total += 0.5 * float((self.border.ravel() - self._starts()) @ self._constants_prior()[1])
-        for number, noise in enumerate(self.noise_rad):
-            residual = self.sights(number).residual
-            total += _log_student(residual) - 2.0 * len(residual) * float(np.log(noise))
+        for number in range(len(self.sighters)):
+            sights = self.sights(number)
+            total += _log_student(sights.residual) + sights.log_density
         total += sum(_log_student(self._fixes(number)[2]) for number in range(len(self.fixes)))
         if self.terrain is not None:
             total -= 0.5 * float(np.sum(self._heights(self.terrain)[3] ** 2))
@@ -229,39 +279,44 @@ class Adjustment:
     def _starts(self) -> Floats:
         return np.array([one.start for one in self.sighters]).ravel()
 
-    def _constants_prior(self) -> tuple[Floats, Floats]:
-        """Information of the constants before any sighting, and its pull; a far one is held more loosely (t)."""
-        start = np.array([one.start for one in self.sighters]).reshape(self.border.shape)
-        std = np.array([one.std for one in self.sighters]).reshape(self.border.shape)
+    def constants_information(self, constants: Floats | None = None) -> Floats:
+        """Information of the constants before any sighting; a far one is held more loosely (Student's t)."""
+        std = np.array([one.std for one in self.sighters]).ravel()
         free = std > 0.0
-        off = np.where(free, (self.border - start) / np.where(free, std, 1.0), 0.0)
-        loose = (PRIOR_NU + 1.0) / (PRIOR_NU + off**2)
-        information = np.where(free, np.minimum(loose, 1.0) / np.where(free, std, 1.0) ** 2, 1.0)
-        return information.ravel(), (information * (start - self.border)).ravel()
+        away = (self.border.ravel() if constants is None else constants) - self._starts()
+        off = np.where(free, away / np.where(free, std, 1.0), 0.0)
+        loose = np.minimum((PRIOR_NU + 1.0) / (PRIOR_NU + off**2), 1.0)
+        return np.where(free, loose / np.where(free, std, 1.0) ** 2, 1.0)
 
-    def _rows(self) -> Iterator[Rows]:
+    def _constants_prior(self) -> tuple[Floats, Floats]:
+        information = self.constants_information()
+        return information, information * (self._starts() - self.border.ravel())
+
+    def _linearised(self, weights: list[Floats] | None = None) -> list[Rows]:
+        """Return every block of rows, made robust by the weights of an earlier call or by new ones."""
+        self._weights = []
+        blocks: list[Rows] = []
         for number in range(len(self.sighters)):
             sights = self.sights(number)
-            weight = self._weight(sights.residual) / self.inflation[number]
-            yield sights.columns, sights.border, *_weighted(sights.jac, sights.residual, weight)
+            weight = self._weight(sights.residual, weights)
+            blocks.append((sights.columns, sights.border, *_weighted(sights.jac, sights.residual, weight)))
         for number in range(len(self.fixes)):
             columns, jac, residual = self._fixes(number)
-            yield columns, columns[:, :0], *_weighted(jac, residual, self._weight(residual))
-        if self.terrain is not None:
-            yield self._heights(self.terrain)
+            blocks.append((columns, columns[:, :0], *_weighted(jac, residual, self._weight(residual, weights))))
+        return blocks if self.terrain is None else [*blocks, self._heights(self.terrain)]
 
-    def _weight(self, residual: Floats) -> Floats:
-        return student_weight(residual) if self.robust else np.ones(len(residual))
+    def _weight(self, residual: Floats, known: list[Floats] | None) -> Floats:
+        if known is not None and len(known[len(self._weights)]) == len(residual):
+            weight = known[len(self._weights)]
+        else:
+            weight = student_weight(residual) if self.robust else np.ones(len(residual))
+        self._weights.append(weight)
+        return weight
 
     def sights(self, number: int) -> Sights:
         """Linearise one drone's lines of sight: what the camera says, less where the path is."""
         one, constants = self.sighters[number], self.border[number]
-        time_us = one.view.time_us - np.int64(round(constants[LATENCY] * 1e6))
-        site, axes = camera_axes(one.telemetry, time_us, one.frame)
-        earlier, later = (camera_axes(one.telemetry, time_us + shift, one.frame) for shift in (-HALF_US, HALF_US))
-        good = np.flatnonzero(np.isfinite(axes + earlier[1] + later[1]).all(axis=(1, 2)) & np.isfinite(site[:, 0]))
-        time_us, site, axes, raw = time_us[good], site[good], axes[good], one.view.ray[good]
-        site_rate, axes_rate = ((b[good] - a[good]) / (2e-6 * HALF_US) for a, b in zip(earlier, later, strict=True))
+        time_us, raw, site, axes, site_rate, axes_rate = self._posed(number)
 
         loose = self.wandered(time_us, self.boresight[number]) if self.boresight[number].count else np.zeros((1, 2))
         ray = raw * np.array([1.0, constants[SCALE], constants[SCALE]])
@@ -287,7 +342,11 @@ class Adjustment:
         by_scale = _apply(across, _about(up, -heading, _apply(axes, off_axis)))
 
         jitter = one.errors.timing_std_s * by_time
-        white = _inverse_root(self.noise_rad[number] ** 2 * np.eye(2) + jitter[:, :, None] * jitter[:, None, :])
+        white = self._white.get(number, np.zeros(0))
+        if len(white) != len(time_us):
+            white = _inverse_root(one.noise_rad**2 * np.eye(2) + jitter[:, :, None] * jitter[:, None, :])
+            self._white[number] = white
+        white = white / np.sqrt(self.noise[number])
         knot, value, _, linear = self.knots.weights(time_us)
         by_place = white @ across / range_m[:, :, None]
         columns, jac = [self._path_columns(knot)], [_spread(value, -by_place)]
@@ -303,11 +362,35 @@ class Adjustment:
         border = np.where(one.std > 0.0, number * N_CONSTANTS + np.arange(N_CONSTANTS), -1)
         return Sights(
             np.concatenate(columns, axis=1),
-            np.ascontiguousarray(np.broadcast_to(border, (len(good), N_CONSTANTS))),
+            np.ascontiguousarray(np.broadcast_to(border, (len(time_us), N_CONSTANTS))),
             np.concatenate(jac, axis=2),
             -_apply(white, _apply(across, direction)),
             time_us,
+            float(np.linalg.slogdet(white)[1].sum()),
         )
+
+    def _posed(self, number: int) -> tuple[Integers, Floats, Floats, Floats, Floats, Floats]:
+        """Time of each image, its ray, and the drone's site and camera axes then with their rates.
+
+        The log is asked again where the latency has moved by more than what linear motion bridges.
+        """
+        one, latency = self.sighters[number], self.border[number, LATENCY]
+        known = self._poses.get(number)
+        if known is None or abs(latency - known[0]) > LINEAR_S:
+            time_us = one.view.time_us - np.int64(round(latency * 1e6))
+            n = len(time_us)
+            site, axes = camera_axes(
+                one.telemetry, np.concatenate([time_us, time_us - HALF_US, time_us + HALF_US]), one.frame
+            )
+            good = np.flatnonzero(np.isfinite(axes.reshape(3, n, 9)).all(axis=(0, 2)) & np.isfinite(site[:n, 0]))
+            rates = ((each[2 * n :] - each[n : 2 * n])[good] / (2e-6 * HALF_US) for each in (site, axes))
+            known = (latency, (time_us[good], one.view.ray[good], site[good], axes[good], *rates))
+            self._poses[number] = known
+            self._white.pop(number, None)
+        before_s = latency - known[0]
+        time_us, ray, site, axes, site_rate, axes_rate = known[1]
+        time_us = time_us - np.int64(round(before_s * 1e6))
+        return time_us, ray, site - before_s * site_rate, axes - before_s * axes_rate, site_rate, axes_rate
 
     def _fixes(self, number: int) -> tuple[Integers, Floats, Floats]:
         """Linearise places of the target: columns, derivatives, whitened residual."""
@@ -352,6 +435,11 @@ def student_weight(residual: Floats) -> Floats:
     """Weight of each row (n, d) of whitened residuals under Student's t."""
     d = residual.shape[1]
     return (STUDENT_NU + d) / (STUDENT_NU + np.einsum("nd,nd->n", residual, residual))
+
+
+def _log_det(root: Floats) -> float:
+    """Log determinant of a banded matrix, from its Cholesky factor."""
+    return 2.0 * float(np.log(root[0]).sum())
 
 
 def _log_student(residual: Floats) -> float:

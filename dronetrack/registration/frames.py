@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dronetrack.kernels.sensing import frame_of_flags_one
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import STUDENT_NU, Adjustment, Fixes, Sighter, student_weight
+from dronetrack.registration.adjustment import Adjustment, Fixes, Sighter
 from dronetrack.registration.start import knots_of, path_through, sighted_path
 from dronetrack.sensing import FRAME_CODES, GimbalFrame
 from dronetrack.telemetry import Telemetry
@@ -23,8 +23,7 @@ STATED_PRIOR = 0.6  # what a gimbal's flags say is right more often than not; se
 SURE = 0.9
 NEVER_SURER = 0.001  # something that nobody thought of
 MAX_LAG = 400
-STEPS = 8
-LEAST_NOISE_RAD = 1e-4
+STEPS = 7
 FEWEST_ROWS = 40
 
 Floats = NDArray[np.float64]
@@ -62,7 +61,8 @@ def frame_probabilities(
     # Evidence of rows that are not independent is worth that of the independent ones among them.
     worth = known[best]["independent_rows"] / rows
     logs = {
-        name: np.log(prior[name]) + (worth * (known[name]["log_evidence"] - known[best]["log_evidence"]) if name in known else -np.inf)
+        name: np.log(prior[name])
+        + (worth * (known[name]["log_evidence"] - known[best]["log_evidence"]) if name in known else -np.inf)
         for name in prior
     }
     top = max(logs.values())
@@ -75,6 +75,7 @@ def _fit(
     one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> dict[str, float] | None:
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
+    one = replace(one, wanders=False, view=replace(one.view, time_us=one.view.time_us[::2], ray=one.view.ray[::2]))
     knots = knots_of([one])
     start = fixes or [sighted_path([one], terrain)]
     start = [one for one in start if one is not None]
@@ -83,22 +84,21 @@ def _fit(
     fit = Adjustment(
         knots,
         path_through(knots, start, terrain, motion),
-        [replace(one, wanders=False)],
+        [one],
         [knots.within(each) for each in fixes],
         terrain,
         motion,
     )
     log_det = 0.0
-    for _ in range(STEPS):
+    for number in range(STEPS):
         _, log_det = fit.step()
-        residual = fit.sights(0).residual
-        if len(residual) < FEWEST_ROWS:
-            return None
-        scale = float(np.mean(student_weight(residual) * np.einsum("nd,nd->n", residual, residual))) / 2.0
-        fit.noise_rad[0] = max(fit.noise_rad[0] * np.sqrt(scale), LEAST_NOISE_RAD)
+        if number % 2:
+            fit.fit_noise()
     residual = fit.sights(0).residual
+    if len(residual) < FEWEST_ROWS:
+        return None
     return {
-        "noise_deg": float(np.degrees(fit.noise_rad[0])),
+        "noise_deg": float(np.degrees(one.noise_rad) * np.sqrt(fit.noise[0])),
         "log_evidence": fit.log_likelihood() - 0.5 * log_det,
         "rows": float(len(residual)),
         "independent_rows": len(residual) / correlation_factor(residual),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import LATENCY, N_CONSTANTS, Adjustment, Fixes, Sighter, student_weight
+from dronetrack.registration.adjustment import LATENCY, N_CONSTANTS, Adjustment, Fixes, Sighter
 from dronetrack.registration.frames import (
     FRAMES,
     SURE,
@@ -42,8 +42,10 @@ Floats = NDArray[np.float64]
 BORESIGHT_STD_DEG = 0.5
 HEADING_STD_DEG = 1.0
 SCALE_STD = 0.01
+LATENCY_LEAST_PRIOR_S = 0.03
 LATENCY_FLOOR_S = 0.005  # rows 50 ms apart, held or interpolated by whoever used them
-STEPS = 12
+STEPS = 14
+SMOOTHER = 4.0
 FEWEST_ROWS = 20
 
 
@@ -222,18 +224,20 @@ class _Entry:
         """Latency and its standard deviation before any sighting."""
         return (LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S) if self.delay == "auto" else (float(self.delay), 0.0)
 
-    def sighter_in(self, frame: GimbalFrame, errors: CameraErrors) -> Sighter:
+    def latency(self, view: View, frame: GimbalFrame) -> tuple[float, float]:
+        """Return the latency to begin with, from the camera's own motion where that is in question."""
+        if self.delay != "auto":
+            return float(self.delay), 0.0
+        if not view.delayed:
+            return 0.0, 0.0
+        delay, spread, _ = estimate_latency(self.telemetry, view, frame)
+        return delay, max(3.0 * spread, LATENCY_LEAST_PRIOR_S)
+
+    def sighter_in(self, frame: GimbalFrame, errors: CameraErrors, view: View, delay: tuple[float, float]) -> Sighter:
         """Read this drone's sightings in one frame, before any correction."""
-        assert self.view is not None  # noqa: S101 - for the type checker
-        delay, delay_std = self.typical_delay()
-        if self.delay == "auto" and not self.view.delayed:
-            delay, delay_std = 0.0, 0.0
-        elif self.delay == "auto":
-            delay, spread, _ = estimate_latency(self.telemetry, self.view, frame)
-            delay_std = max(3.0 * spread, 0.03)
-        noise = np.sqrt(self.view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2)
-        start, std = _prior(delay, delay_std, self.view.delayed)
-        return Sighter(self.telemetry, thinned(self.view), frame, errors, start, std, float(noise))
+        noise = np.sqrt(view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2)
+        start, std = _prior(*delay, view.delayed)
+        return Sighter(self.telemetry, thinned(view), frame, errors, start, std, float(noise))
 
 
 def _with_frame(one: _Entry, units: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity) -> _Entry:
@@ -241,16 +245,24 @@ def _with_frame(one: _Entry, units: list[Fixes], terrain: Terrain | None, motion
     if one.view is None:
         return replace(one, probability=frame_prior(one.telemetry) if one.frame == "auto" else {})
     frame, probability, stats = one.frame, {}, {}
+    delay = one.latency(one.view, frame)
     if frame == "auto":
-        hypotheses = {name: one.sighter_in(name, one.errors or CameraErrors()) for name in FRAMES}
+        hypotheses = {name: one.sighter_in(name, one.errors or CameraErrors(), one.view, delay) for name in FRAMES}
         probability, fits = frame_probabilities(hypotheses, units, terrain, motion)
         best = max(probability, key=lambda name: probability[name])
         sure = probability[best] >= SURE
         frame = best if sure else "auto"
+        if sure and best != stated_frame(one.telemetry):
+            delay = one.latency(one.view, best)
         stats = {"frame_observed": sure, "frame_stated": stated_frame(one.telemetry), "frame_fits": fits}
     errors = one.errors or (SERVO_ERRORS if frame == "body" else CameraErrors())
     return replace(
-        one, frame=frame, probability=probability, stats=stats, errors=errors, sighter=one.sighter_in(frame, errors)
+        one,
+        frame=frame,
+        probability=probability,
+        stats=stats,
+        errors=errors,
+        sighter=one.sighter_in(frame, errors, one.view, delay),
     )
 
 
@@ -266,36 +278,73 @@ def _adjust(
         if found is None:
             return []
         start = [found]
-    joint = Adjustment(
-        knots,
-        path_through(knots, start, terrain, motion),
-        sighters,
-        [knots.within(one) for one in fixes],
-        terrain,
-        motion,
+    path = path_through(knots, start, terrain, motion)
+    inside = [knots.within(one) for one in fixes]
+    joint = Adjustment(knots, path, sighters, inside, terrain, motion)
+    cov = _converge(joint, STEPS)
+    # The same once more for a target that moves more smoothly: what changes with that rests on the motion, not on
+    # the sightings.
+    smoother = replace(
+        motion, horizontal_psd=motion.horizontal_psd / SMOOTHER, vertical_psd=motion.vertical_psd / SMOOTHER
     )
-    cov = np.zeros((0, 0))
-    for number in range(STEPS):
-        before = joint.border.copy()
-        cov, _ = joint.step()
-        change = np.abs(joint.border - before).ravel() / np.sqrt(np.diag(cov))
-        if number == 4:
-            joint.inflation = np.array([_inflation(joint.sights(row).residual) for row in range(len(sighters))])
-        elif number > 5 and change.max() < 0.05:
-            break
+    other = Adjustment(knots, (joint.origin, joint.band[:, :3]), sighters, inside, terrain, smoother)
+    other.band, other.border = joint.band.copy(), joint.border.copy()
+    other.noise = joint.noise
+    _converge(other, STEPS // 2)
+    moved = other.border - joint.border
+    worth = np.array([1.0 / correlation_factor(joint.sights(number).residual) for number in range(len(sighters))])
+    constants, cov = _honest(joint, cov, moved.ravel(), np.repeat(worth, N_CONSTANTS))
     out = []
     for number in range(len(sighters)):
         own = slice(number * N_CONSTANTS, (number + 1) * N_CONSTANTS)
-        residual = joint.sights(number).residual
-        stats = {"rows": len(residual), "inflation": float(joint.inflation[number])}
-        out.append((joint.border[number], cov[own, own], stats))
+        stats = {
+            "rows": len(joint.sights(number).residual),
+            "noise_over_stated": float(joint.noise[number]),
+            "independent": float(worth[number]),
+            "moved_by_motion_model": moved[number].tolist(),
+        }
+        out.append((constants[own], cov[own, own], stats))
     return out
 
 
-def _inflation(residual: Floats) -> float:
-    """How much more noise the rows have than stated: by their size, and because they are not independent."""
-    size = float(np.mean(student_weight(residual) * np.einsum("nd,nd->n", residual, residual))) / 2.0
-    return max(size, 1.0) * max(correlation_factor(residual), 1.0)
+def _converge(joint: Adjustment, steps: int) -> Floats:
+    """Step until the constants stay, with noise and volume of the path; return their covariance."""
+    cov = np.zeros((0, 0))
+    late = max(steps - 8, 0)
+    for number in range(steps):
+        before = joint.border.copy()
+        cov, _ = joint.step()
+        if number in (late + 1, late + 3):
+            joint.fit_noise()
+        if number in (late + 1, late + 3, late + 5):
+            joint.take_volume_into_account()
+        elif number > late + 5 and np.all(np.abs(joint.border - before).ravel() < 0.02 * np.sqrt(np.diag(cov))):
+            break
+    return cov
+
+
+def _honest(joint: Adjustment, cov: Floats, moved: Floats, worth: Floats) -> tuple[Floats, Floats]:
+    """Take from the constants what the sightings do not really tell, and let the prior hold what is left open.
+
+    Their information is worth less where rows err alike, and rests on the motion model along `moved`: an error there
+    is as likely as not, so the information loses that direction (Sherman-Morrison).
+    """
+    start = np.concatenate([one.start for one in joint.sighters])
+    std = np.concatenate([one.std for one in joint.sighters])
+    unit = np.where(std > 0.0, std, 1.0)
+    prior = joint.constants_information() * unit**2
+    away = (joint.border.ravel() - start) / unit
+    both = np.linalg.inv(cov / np.outer(unit, unit))
+    data = both - np.diag(prior)
+    told = np.linalg.lstsq(data, both @ away - prior * away, rcond=1e-9)[0]
+    data *= np.sqrt(np.outer(worth, worth))
+    lost = data @ (moved / unit)
+    data -= np.outer(lost, lost) / (1.0 + (moved / unit) @ lost)
+    for _ in range(4):
+        prior = joint.constants_information(start + away * unit) * unit**2
+        cov = np.linalg.inv(data + np.diag(prior))
+        away = cov @ data @ told
+    return start + away * unit, cov * np.outer(unit, unit)
 
 
 def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Registration:
