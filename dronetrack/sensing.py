@@ -5,7 +5,7 @@ computed itself, a *contact* is a ground unit that says it follows the target at
 error that is new in it (`cov`) and the error that it shares with its neighbours (`site_cov` and the `Sensor`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,8 @@ GIMBAL_YAW_LOCK, GIMBAL_YAW_IN_EARTH_FRAME = 16, 64
 
 FRAME_IN_VIEW_DEG = 10.0  # a servo mount's right frame was 3.3 degrees off on the median
 FRAME_DOUBT = 3.0
+
+LONG_S = 300.0  # a boresight that keeps its error for longer is a constant of the log
 
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
 LATENCY_COARSE_S = np.arange(0.0, 1.2001, 0.06)
@@ -101,9 +103,11 @@ class Correction:
         True over stated tangent of the field of view. [-]
     gimbal_frame : {"auto", "levelled", "body", "earth"}
         What the gimbal quaternion is relative to.
-    yaw_std_deg, pitch_std_deg, heading_std_deg, latency_std_s, scale_std : float
+    yaw_std_deg, pitch_std_deg, heading_std_deg, latency_std_s : float
         Standard deviations of what remains after the correction; NaN where nothing was estimated, which keeps the
-        error budget of `CameraErrors`. [deg], [deg], [deg], [s], [-]
+        error budget of `CameraErrors`. [deg], [deg], [deg], [s]
+    yaw_heading_cov_deg2 : float
+        Covariance of yaw and heading: the log tells their sum better than either. [deg2]
     """
 
     yaw_deg: float = 0.0
@@ -116,7 +120,7 @@ class Correction:
     pitch_std_deg: float = float("nan")
     heading_std_deg: float = float("nan")
     latency_std_s: float = float("nan")
-    scale_std: float = float("nan")
+    yaw_heading_cov_deg2: float = 0.0
 
 
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
@@ -133,6 +137,7 @@ def sightings(
     aim: Literal["auto", "tracked", "boresight"] = "auto",
     cooperative: UnitReports | None = None,
     errors: CameraErrors | None = None,
+    correction: Correction | None = None,
     authority: str = "",
 ) -> Measurements:
     """Turn what a drone's camera tracked into lines of sight with an honest covariance.
@@ -164,6 +169,9 @@ def sightings(
         `check_gimbal_frame`.
     errors : CameraErrors, optional
         The error budget; the default depends on the frame (a mount in the body frame is a servo mount).
+    correction : Correction, optional
+        What `dronetrack.registration.register` found wrong; it is put right, and what stays uncertain of it takes
+        the place of the constant errors of `errors`. Its frame and latency stand where those here are ``auto``.
     authority : str, optional
         Who operates the drone.
 
@@ -180,14 +188,19 @@ def sightings(
     """
     if gimbal_frame not in FRAME_CODES:
         raise InputError(f"gimbal_frame must be one of {', '.join(FRAME_CODES)}; got {gimbal_frame!r}.")
+    put_right = correction or Correction()
+    if gimbal_frame == "auto":
+        gimbal_frame = put_right.gimbal_frame
     if errors is None:
         errors = SERVO_ERRORS if gimbal_frame == "body" else CameraErrors()
     if aim == "auto":
         aim = "tracked" if len(telemetry.image_target.time_us) else "boresight"
     view = tracked_view(telemetry, errors) if aim == "tracked" else boresight_view(telemetry)
-    delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s)
+    view = replace(view, ray=_corrected_rays(view.ray, put_right))
+    delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s, put_right)
     time_us = view.time_us - np.int64(round(delay * 1e6))
     site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame)
+    direction, turning = (_headed(vectors, site, put_right.heading_deg) for vectors in (direction, turning))
     good = ~np.isnan(direction[:, 0])
     name = telemetry.name or f"drone {telemetry.system_id}"
     stats: dict = {
@@ -210,6 +223,7 @@ def sightings(
     )
     timing_var_s2 = errors.timing_std_s**2 + delay_std**2
     spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
+    heading_std_deg, boresight_std_deg = _lasting_errors(errors, put_right, site, direction)
     cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning)
     clock_std_s = telemetry.clock.std_s if np.isfinite(telemetry.clock.std_s) else 0.0
     site_cov = _position_cov(telemetry, time_us, site, errors) + clock_std_s**2 * _outer(velocity)
@@ -217,8 +231,8 @@ def sightings(
         f"{name} camera",
         authority,
         shared_time_s=errors.position_time_s,
-        heading_std_rad=float(np.radians(errors.heading_std_deg)),
-        boresight_std_rad=float(np.radians(errors.boresight_std_deg)),
+        heading_std_rad=float(np.radians(heading_std_deg)),
+        boresight_std_rad=float(np.radians(boresight_std_deg)),
         heading_time_s=errors.heading_time_s,
         boresight_time_s=errors.boresight_time_s,
     )
@@ -423,6 +437,7 @@ class View:
 
 
 def tracked_view(telemetry: Telemetry, errors: CameraErrors) -> View:
+    """Return the image tracker's active points as rays, not yet put back by the latency."""
     image, camera = telemetry.image_target, telemetry.camera
     if not len(camera.time_us):
         raise InputError(
@@ -456,6 +471,7 @@ def tracked_view(telemetry: Telemetry, errors: CameraErrors) -> View:
 
 
 def boresight_view(telemetry: Telemetry) -> View:
+    """Return the middle of the image at each row of a gimbal that points at something."""
     gimbal = telemetry.gimbal
     stowed = gimbal.flags & (GIMBAL_RETRACT | GIMBAL_NEUTRAL) != 0
     aimed = gimbal.flags & (GIMBAL_YAW_LOCK | GIMBAL_YAW_IN_EARTH_FRAME) != 0
@@ -530,8 +546,53 @@ def _directions_ned(
     return _ecef(lat_deg, lon_deg, alt_hae_m), ned, lat_deg, lon_deg
 
 
+def _corrected_rays(ray: Floats, correction: Correction) -> Floats:
+    """Rays (forward, right, down) with the field of view scaled, then turned up by pitch, then right by yaw."""
+    scaled = ray * np.array([1.0, correction.scale, correction.scale])
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    yaw, pitch = np.radians([correction.yaw_deg, correction.pitch_deg])
+    up = np.array([[np.cos(pitch), 0.0, np.sin(pitch)], [0.0, 1.0, 0.0], [-np.sin(pitch), 0.0, np.cos(pitch)]])
+    right = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
+    return scaled @ (right @ up).T
+
+
+def _headed(vectors: Floats, site: Floats, heading_deg: float) -> Floats:
+    """Turn vectors clockwise about the local vertical."""
+    if heading_deg == 0.0:
+        return vectors
+    good = ~np.isnan(site[:, 0])
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site[good])
+    east, north, up = geodesy.ecef_vectors_to_enu(vectors[good], lat_deg, lon_deg).T
+    cos, sin = np.cos(np.radians(heading_deg)), np.sin(np.radians(heading_deg))
+    out = np.full_like(vectors, np.nan)
+    local = np.column_stack([cos * east + sin * north, cos * north - sin * east, up])
+    out[good] = geodesy.enu_vectors_to_ecef(local, lat_deg, lon_deg)
+    return out
+
+
+def _lasting_errors(
+    errors: CameraErrors, correction: Correction, site: Floats, direction: Floats
+) -> tuple[float, float]:
+    """Heading and boresight errors that stay: those of the budget, with the constant ones as the correction left them.
+
+    Yaw and heading both turn the line sideways and the log tells their sum, so they count as one, as heading.
+    """
+    stds = np.array([correction.yaw_std_deg, correction.pitch_std_deg, correction.heading_std_deg])
+    if not np.all(np.isfinite(stds)) or not len(site):
+        return errors.heading_std_deg, errors.boresight_std_deg
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
+    cos = np.maximum(np.hypot(*geodesy.ecef_vectors_to_enu(direction, lat_deg, lon_deg)[:, :2].T), 0.1)
+    sideways = stds[0] ** 2 / cos**2 + 2.0 * correction.yaw_heading_cov_deg2 / cos + stds[2] ** 2
+    wandering = errors.boresight_std_deg if errors.boresight_time_s < LONG_S else 0.0
+    return float(np.sqrt(errors.heading_std_deg**2 + np.median(sideways))), float(np.hypot(wandering, stds[1]))
+
+
 def _latency(
-    telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame, latency_s: float | Literal["auto"]
+    telemetry: Telemetry,
+    view: View,
+    gimbal_frame: GimbalFrame,
+    latency_s: float | Literal["auto"],
+    correction: Correction,
 ) -> tuple[float, float, str]:
     """Return delay, its standard deviation, and where it came from."""
     if latency_s != "auto":
@@ -540,6 +601,8 @@ def _latency(
         return float(latency_s), 0.0, "given"
     if not view.delayed:
         return 0.0, 0.0, "stamped"
+    if correction.latency_s is not None and np.isfinite(correction.latency_std_s):
+        return correction.latency_s, correction.latency_std_s, "registered"
     return estimate_latency(telemetry, view, gimbal_frame)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dronetrack import geodesy
 from dronetrack.kernels import registration as kernels
 from dronetrack.motion import ConstantVelocity
-from dronetrack.sensing import CameraErrors, GimbalFrame, View, camera_axes
+from dronetrack.sensing import LONG_S, CameraErrors, GimbalFrame, View, camera_axes
 from dronetrack.telemetry import Telemetry
 from dronetrack.terrain import Terrain
 
@@ -28,14 +28,13 @@ YAW, PITCH, HEADING, LATENCY, SCALE = range(5)
 N_CONSTANTS = 5
 
 STUDENT_NU = 4.0  # a sighting's error has heavy tails: wrong latches are far, not rare
-PRIOR_NU = 3.0  # so have the constants: most compasses are a degree off, some are five
+PRIOR_NU = 3.0  # so has a heading: most compasses are a degree off, some are five
 TERRAIN_TIME_S = 30.0
 MAX_KNOTS = 4000
 LINEAR_S = 0.003
 HALF_US = 50_000  # rates are differences over twice this
 VOLUME_STEP_RAD, NOISE_STEP = 0.004, 1.1
 NOISE_LIMITS = (0.1, 1e5)
-LONG_S = 300.0  # a boresight that keeps its error for longer is a constant of the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +279,13 @@ class Adjustment:
         return np.array([one.start for one in self.sighters]).ravel()
 
     def constants_information(self, constants: Floats | None = None) -> Floats:
-        """Information of the constants before any sighting; a far one is held more loosely (Student's t)."""
+        """Information of the constants before any sighting; a far heading is held more loosely (Student's t)."""
         std = np.array([one.std for one in self.sighters]).ravel()
         free = std > 0.0
         away = (self.border.ravel() if constants is None else constants) - self._starts()
         off = np.where(free, away / np.where(free, std, 1.0), 0.0)
-        loose = np.minimum((PRIOR_NU + 1.0) / (PRIOR_NU + off**2), 1.0)
+        loose = np.ones_like(off)
+        loose[HEADING::N_CONSTANTS] = np.clip((PRIOR_NU + 1.0) / (PRIOR_NU + off[HEADING::N_CONSTANTS] ** 2), 0.1, 1.0)
         return np.where(free, loose / np.where(free, std, 1.0) ** 2, 1.0)
 
     def _constants_prior(self) -> tuple[Floats, Floats]:

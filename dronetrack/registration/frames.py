@@ -60,11 +60,10 @@ def frame_probabilities(
     rows = known[best]["rows"]
     # Evidence of rows that are not independent is worth that of the independent ones among them.
     worth = known[best]["independent_rows"] / rows
-    logs = {
-        name: np.log(prior[name])
-        + (worth * (known[name]["log_evidence"] - known[best]["log_evidence"]) if name in known else -np.inf)
-        for name in prior
-    }
+    logs = {name: np.log(share) for name, share in prior.items()}
+    for name in prior:
+        gap = known[name]["log_evidence"] - known[best]["log_evidence"] if name in known else -np.inf
+        logs[name] += worth * gap
     top = max(logs.values())
     share = {name: float(np.exp(value - top)) for name, value in logs.items()}
     total = sum(share.values())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import LATENCY, N_CONSTANTS, Adjustment, Fixes, Sighter
+from dronetrack.registration.adjustment import HEADING, LATENCY, N_CONSTANTS, YAW, Adjustment, Fixes, Sighter
 from dronetrack.registration.frames import (
     FRAMES,
     SURE,
@@ -109,7 +109,7 @@ class Registration:
             self.pitch_std_deg,
             self.heading_std_deg,
             self.latency_std_s,
-            self.scale_std,
+            float(self.cov[YAW, HEADING]),
         )
 
     def __str__(self) -> str:
@@ -269,7 +269,7 @@ def _with_frame(one: _Entry, units: list[Fixes], terrain: Terrain | None, motion
 def _adjust(
     entries: list[_Entry], units: list[Fixes], fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> list[tuple[Floats, Floats, dict]]:
-    """Adjust all drones together; constants, their covariance and counts of each. Empty without a path to start from."""
+    """Adjust all drones; each one's constants, their covariance and counts. Empty without a path to start from."""
     sighters = [one.sighter for one in entries if one.sighter is not None]
     knots = knots_of(sighters)
     start = [one for one in units if len(knots.within(one).time_us)]

@@ -41,7 +41,7 @@ def knots_of(sighters: list[Sighter]) -> Knots:
 
 
 def sighted_path(sighters: list[Sighter], terrain: Terrain | None) -> Fixes | None:
-    """Return the path that the filter finds, as places; None where it never starts. Its gate keeps wrong latches out."""
+    """Return the path that the filter finds, as places; None where it never starts. It refuses wrong latches."""
     if terrain is None:
         return None
     lines = [_lines(one, f"camera {number}") for number, one in enumerate(sighters)]
