@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dronetrack.kernels.sensing import frame_of_flags_one
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration.adjustment import Adjustment, Fixes, Sighter
-from dronetrack.registration.start import knots_of, path_through, sighted_path
+from dronetrack.registration.start import every, knots_of, path_through, sighted_path
 from dronetrack.sensing import FRAME_CODES, GimbalFrame
 from dronetrack.telemetry import Telemetry
 from dronetrack.terrain import Terrain
@@ -74,7 +74,7 @@ def _fit(
     one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> dict[str, float] | None:
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
-    one = replace(one, wanders=False, view=replace(one.view, time_us=one.view.time_us[::2], ray=one.view.ray[::2]))
+    one = replace(one, wanders=False, view=every(one.view, 2))
     knots = knots_of([one])
     start = fixes or [sighted_path([one], terrain)]
     start = [one for one in start if one is not None]
