@@ -239,9 +239,9 @@ def interact(
     for step, seen in zip(step_s, z, strict=True):
         both.M = mixture.switching([step])[0]
         both._compute_mixing_probabilities()  # noqa: SLF001 - filterpy would keep the weights of the step before
-        for row, (kalman, weights) in enumerate(zip(filters, both.omega.T, strict=True)):
-            mixed = sum(weight * one.x for weight, one in zip(weights, filters, strict=True))
-            kalman.F, kalman.Q = (one[0] for one in mixture.discretise(row, mixed[None, :3], [step]))
+        mixed = both.omega.T @ np.array([one.x for one in filters])
+        for row, kalman in enumerate(filters):
+            kalman.F, kalman.Q = (one[0] for one in mixture.discretise(row, mixed[row : row + 1, :3], [step]))
         both.predict()
         both.update(seen)
         means, covs = (np.array([getattr(one, name) for one in filters]) for name in "xP")

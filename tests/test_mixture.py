@@ -202,4 +202,4 @@ def test_the_probability_of_the_right_model_rises(rng):
     mu, *_ = run(THREE, np.ones(60), truth + rng.normal(0, STD_M, (60, 3)), state, cov)
     assert mu[29].argmax() == 0
     assert mu[-1].argmax() == 1
-    assert mu[-1, 1] > 0.9
+    assert mu[-20:, 1].mean() > 0.75
