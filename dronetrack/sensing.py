@@ -5,7 +5,7 @@ computed itself, a *contact* is a ground unit that says it follows the target at
 error that is new in it (`cov`) and the error that it shares with its neighbours (`site_cov` and the `Sensor`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,8 @@ GIMBAL_YAW_LOCK, GIMBAL_YAW_IN_EARTH_FRAME = 16, 64
 
 FRAME_IN_VIEW_DEG = 10.0  # a servo mount's right frame was 3.3 degrees off on the median
 FRAME_DOUBT = 3.0
+
+LONG_S = 300.0  # a boresight that keeps its error for longer is a constant of the log
 
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
 LATENCY_COARSE_S = np.arange(0.0, 1.2001, 0.06)
@@ -82,6 +84,45 @@ class CameraErrors:
     position_time_s: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What to turn and shift before a camera's line of sight is believed, and what of that stays uncertain.
+
+    `dronetrack.registration.register` estimates it; the defaults change nothing and claim nothing. Angles are those
+    that turn the stated line of sight onto the true one.
+
+    Parameters
+    ----------
+    yaw_deg, pitch_deg : float
+        Boresight, fixed in the camera: to the right, and up. [deg]
+    heading_deg : float
+        About the vertical, clockwise from above. [deg]
+    latency_s : float, optional
+        From image to message; None leaves the estimate to `sightings`. [s]
+    scale : float
+        True over stated tangent of the field of view. [-]
+    gimbal_frame : {"auto", "levelled", "body", "earth"}
+        What the gimbal quaternion is relative to.
+    yaw_std_deg, pitch_std_deg, heading_std_deg, latency_std_s : float
+        Standard deviations of what remains after the correction; NaN where nothing was estimated, which keeps the
+        error budget of `CameraErrors`. [deg], [deg], [deg], [s]
+    yaw_heading_cov_deg2 : float
+        Covariance of yaw and heading: the log tells their sum better than either. [deg2]
+    """
+
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    heading_deg: float = 0.0
+    latency_s: float | None = None
+    scale: float = 1.0
+    gimbal_frame: GimbalFrame = "auto"
+    yaw_std_deg: float = float("nan")
+    pitch_std_deg: float = float("nan")
+    heading_std_deg: float = float("nan")
+    latency_std_s: float = float("nan")
+    yaw_heading_cov_deg2: float = 0.0
+
+
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
 # (measured on two flights with an ArduPilot servo mount: 1.7 and 3.3 degrees on the median).
 SERVO_ERRORS = CameraErrors(pointing_std_deg=0.7, boresight_std_deg=2.5, boresight_time_s=20.0, timing_std_s=0.05)
@@ -96,6 +137,7 @@ def sightings(
     aim: Literal["auto", "tracked", "boresight"] = "auto",
     cooperative: UnitReports | None = None,
     errors: CameraErrors | None = None,
+    correction: Correction | None = None,
     authority: str = "",
 ) -> Measurements:
     """Turn what a drone's camera tracked into lines of sight with an honest covariance.
@@ -127,6 +169,9 @@ def sightings(
         `check_gimbal_frame`.
     errors : CameraErrors, optional
         The error budget; the default depends on the frame (a mount in the body frame is a servo mount).
+    correction : Correction, optional
+        What `dronetrack.registration.register` found wrong; it is put right, and what stays uncertain of it takes
+        the place of the constant errors of `errors`. Its frame and latency stand where those here are ``auto``.
     authority : str, optional
         Who operates the drone.
 
@@ -143,14 +188,19 @@ def sightings(
     """
     if gimbal_frame not in FRAME_CODES:
         raise InputError(f"gimbal_frame must be one of {', '.join(FRAME_CODES)}; got {gimbal_frame!r}.")
+    put_right = correction or Correction()
+    if gimbal_frame == "auto":
+        gimbal_frame = put_right.gimbal_frame
     if errors is None:
         errors = SERVO_ERRORS if gimbal_frame == "body" else CameraErrors()
     if aim == "auto":
         aim = "tracked" if len(telemetry.image_target.time_us) else "boresight"
-    view = _tracked_view(telemetry, errors) if aim == "tracked" else _boresight_view(telemetry)
-    delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s)
+    view = tracked_view(telemetry, errors) if aim == "tracked" else boresight_view(telemetry)
+    view = replace(view, ray=_corrected_rays(view.ray, put_right))
+    delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s, put_right)
     time_us = view.time_us - np.int64(round(delay * 1e6))
     site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame)
+    direction, turning = (_headed(vectors, site, put_right.heading_deg) for vectors in (direction, turning))
     good = ~np.isnan(direction[:, 0])
     name = telemetry.name or f"drone {telemetry.system_id}"
     stats: dict = {
@@ -173,6 +223,7 @@ def sightings(
     )
     timing_var_s2 = errors.timing_std_s**2 + delay_std**2
     spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
+    heading_std_deg, boresight_std_deg = _lasting_errors(errors, put_right, site, direction)
     cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning)
     clock_std_s = telemetry.clock.std_s if np.isfinite(telemetry.clock.std_s) else 0.0
     site_cov = _position_cov(telemetry, time_us, site, errors) + clock_std_s**2 * _outer(velocity)
@@ -180,8 +231,8 @@ def sightings(
         f"{name} camera",
         authority,
         shared_time_s=errors.position_time_s,
-        heading_std_rad=float(np.radians(errors.heading_std_deg)),
-        boresight_std_rad=float(np.radians(errors.boresight_std_deg)),
+        heading_std_rad=float(np.radians(heading_std_deg)),
+        boresight_std_rad=float(np.radians(boresight_std_deg)),
         heading_time_s=errors.heading_time_s,
         boresight_time_s=errors.boresight_time_s,
     )
@@ -280,7 +331,7 @@ def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame:
         ``agrees``; and where one frame has the unit within 10 degrees on the median while the frame in use is off by
         three times as much: ``best_frame``, ``median_angle_deg`` by frame, and a ``warning`` in words.
     """
-    view = _boresight_view(telemetry)
+    view = boresight_view(telemetry)
     time_us, ray = view.time_us, view.ray
     where = _unit_at(unit, time_us)
     angles: dict[GimbalFrame, float] = {}
@@ -375,7 +426,7 @@ def _contacts_of(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _View:
+class View:
     """Where in the image the target was: ray (n, 3) in the camera (forward, right, down), before any delay."""
 
     time_us: NDArray[np.int64]
@@ -385,7 +436,8 @@ class _View:
     stats: dict
 
 
-def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
+def tracked_view(telemetry: Telemetry, errors: CameraErrors) -> View:
+    """Return the image tracker's active points as rays, not yet put back by the latency."""
     image, camera = telemetry.image_target, telemetry.camera
     if not len(camera.time_us):
         raise InputError(
@@ -415,10 +467,11 @@ def _tracked_view(telemetry: Telemetry, errors: CameraErrors) -> _View:
         "error": int(np.sum(faulty & ~coasting)),
         "outside_image": int(np.sum(active & ~coasting & ~faulty & ~inside)),
     }
-    return _View(image.time_us[use], ray, (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts)
+    return View(image.time_us[use], ray, (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts)
 
 
-def _boresight_view(telemetry: Telemetry) -> _View:
+def boresight_view(telemetry: Telemetry) -> View:
+    """Return the middle of the image at each row of a gimbal that points at something."""
     gimbal = telemetry.gimbal
     stowed = gimbal.flags & (GIMBAL_RETRACT | GIMBAL_NEUTRAL) != 0
     aimed = gimbal.flags & (GIMBAL_YAW_LOCK | GIMBAL_YAW_IN_EARTH_FRAME) != 0
@@ -427,11 +480,11 @@ def _boresight_view(telemetry: Telemetry) -> _View:
     time_us = gimbal.time_us[~stowed & ~following]
     ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
     counts = {"rows": len(gimbal.time_us), "stowed": int(np.sum(stowed)), "following_vehicle": int(np.sum(following))}
-    return _View(time_us, ray, 0.0, delayed=False, stats=counts)
+    return View(time_us, ray, 0.0, delayed=False, stats=counts)
 
 
 def _lines(
-    telemetry: Telemetry, view: _View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+    telemetry: Telemetry, view: View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Site, line of sight, its rate of turn with the camera [1/s] and the site's velocity, all ECEF; NaN = no pose."""
     half_us = 50_000
@@ -445,21 +498,101 @@ def _lines(
     return site, direction, turning, np.nan_to_num(velocity)
 
 
+def camera_axes(
+    telemetry: Telemetry, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame = "auto"
+) -> tuple[Floats, Floats]:
+    """Where a drone was and how its camera was turned, as its log says.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        One drone.
+    time_us : (n,) int64
+        When. [us, UTC]
+    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+        As in `sightings`.
+
+    Returns
+    -------
+    site_ecef_m : (n, 3) float64
+        Position; NaN where it is unknown. [m]
+    axes : (n, 3, 3) float64
+        The camera's forward, right and down axes in ECEF, as columns; NaN where they are unknown.
+    """
+    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, np.eye(3), time_us, gimbal_frame)
+    return site, np.stack([geodesy.ned_vectors_to_ecef(axis, lat_deg, lon_deg) for axis in ned], axis=2)
+
+
 def _directions(
     telemetry: Telemetry, ray: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
 ) -> tuple[Floats, Floats]:
     """Site and line of sight in ECEF at given times; NaN where pose or gimbal are unknown."""
+    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, ray[None], time_us, gimbal_frame)
+    return site, geodesy.ned_vectors_to_ecef(ned[0], lat_deg, lon_deg)
+
+
+def _directions_ned(
+    telemetry: Telemetry, rays: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Site in ECEF, directions (k, n, 3) north-east-down of k rays each, (n, 3) or one for all, and where."""
     lat_deg, lon_deg, alt_hae_m, attitude = telemetry.pose_at(time_us)
     gimbal, flags = telemetry.gimbal_at(time_us)
     servo = gimbal_frame == "body" and telemetry.autopilot == ARDUPILOT
     code = kernels.SERVO if servo else FRAME_CODES[gimbal_frame]
-    ned = np.empty((len(time_us), 3))
-    kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), ray, code, ned)
-    return _ecef(lat_deg, lon_deg, alt_hae_m), geodesy.ned_vectors_to_ecef(ned, lat_deg, lon_deg)
+    ned = np.empty((len(rays), len(time_us), 3))
+    for row, ray in enumerate(rays):
+        each = np.ascontiguousarray(np.broadcast_to(ray, (len(time_us), 3)))
+        kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), each, code, ned[row])
+    return _ecef(lat_deg, lon_deg, alt_hae_m), ned, lat_deg, lon_deg
+
+
+def _corrected_rays(ray: Floats, correction: Correction) -> Floats:
+    """Rays (forward, right, down) with the field of view scaled, then turned up by pitch, then right by yaw."""
+    scaled = ray * np.array([1.0, correction.scale, correction.scale])
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    yaw, pitch = np.radians([correction.yaw_deg, correction.pitch_deg])
+    up = np.array([[np.cos(pitch), 0.0, np.sin(pitch)], [0.0, 1.0, 0.0], [-np.sin(pitch), 0.0, np.cos(pitch)]])
+    right = np.array([[np.cos(yaw), -np.sin(yaw), 0.0], [np.sin(yaw), np.cos(yaw), 0.0], [0.0, 0.0, 1.0]])
+    return scaled @ (right @ up).T
+
+
+def _headed(vectors: Floats, site: Floats, heading_deg: float) -> Floats:
+    """Turn vectors clockwise about the local vertical."""
+    if heading_deg == 0.0:
+        return vectors
+    good = ~np.isnan(site[:, 0])
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site[good])
+    east, north, up = geodesy.ecef_vectors_to_enu(vectors[good], lat_deg, lon_deg).T
+    cos, sin = np.cos(np.radians(heading_deg)), np.sin(np.radians(heading_deg))
+    out = np.full_like(vectors, np.nan)
+    local = np.column_stack([cos * east + sin * north, cos * north - sin * east, up])
+    out[good] = geodesy.enu_vectors_to_ecef(local, lat_deg, lon_deg)
+    return out
+
+
+def _lasting_errors(
+    errors: CameraErrors, correction: Correction, site: Floats, direction: Floats
+) -> tuple[float, float]:
+    """Heading and boresight errors that stay: those of the budget, with the constant ones as the correction left them.
+
+    Yaw and heading both turn the line sideways and the log tells their sum, so they count as one, as heading.
+    """
+    stds = np.array([correction.yaw_std_deg, correction.pitch_std_deg, correction.heading_std_deg])
+    if not np.all(np.isfinite(stds)) or not len(site):
+        return errors.heading_std_deg, errors.boresight_std_deg
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
+    cos = np.maximum(np.hypot(*geodesy.ecef_vectors_to_enu(direction, lat_deg, lon_deg)[:, :2].T), 0.1)
+    sideways = stds[0] ** 2 / cos**2 + 2.0 * correction.yaw_heading_cov_deg2 / cos + stds[2] ** 2
+    wandering = errors.boresight_std_deg if errors.boresight_time_s < LONG_S else 0.0
+    return float(np.sqrt(errors.heading_std_deg**2 + np.median(sideways))), float(np.hypot(wandering, stds[1]))
 
 
 def _latency(
-    telemetry: Telemetry, view: _View, gimbal_frame: GimbalFrame, latency_s: float | Literal["auto"]
+    telemetry: Telemetry,
+    view: View,
+    gimbal_frame: GimbalFrame,
+    latency_s: float | Literal["auto"],
+    correction: Correction,
 ) -> tuple[float, float, str]:
     """Return delay, its standard deviation, and where it came from."""
     if latency_s != "auto":
@@ -468,10 +601,12 @@ def _latency(
         return float(latency_s), 0.0, "given"
     if not view.delayed:
         return 0.0, 0.0, "stamped"
-    return _estimate_latency(telemetry, view, gimbal_frame)
+    if correction.latency_s is not None and np.isfinite(correction.latency_std_s):
+        return correction.latency_s, correction.latency_std_s, "registered"
+    return estimate_latency(telemetry, view, gimbal_frame)
 
 
-def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFrame) -> tuple[float, float, str]:
+def estimate_latency(telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame) -> tuple[float, float, str]:
     """Find the delay at which the camera's own motion cancels best out of the lines of sight.
 
     With the right delay the direction to the target is as smooth as the target's motion and the pixel noise allow;
@@ -495,7 +630,7 @@ def _estimate_latency(telemetry: Telemetry, view: _View, gimbal_frame: GimbalFra
 
 def _roughness(
     telemetry: Telemetry,
-    view: _View,
+    view: View,
     gimbal_frame: GimbalFrame,
     delays_s: Floats,
     step_s: Floats,

@@ -1,0 +1,117 @@
+"""In which frame does a gimbal report? The frame that explains its sightings best, and how sure that is.
+
+In a wrong frame the line of sight carries the vehicle's own turns, and either misses a unit whose place is known or
+draws a path that no car drives. Each frame is adjusted with a noise of its own; the evidence counts the sightings
+that are independent, not all of them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dronetrack.kernels.sensing import frame_of_flags_one
+from dronetrack.motion import ConstantVelocity
+from dronetrack.registration.adjustment import Adjustment, Fixes, Sighter
+from dronetrack.registration.start import knots_of, path_through, sighted_path
+from dronetrack.sensing import FRAME_CODES, GimbalFrame
+from dronetrack.telemetry import Telemetry
+from dronetrack.terrain import Terrain
+
+FRAMES: tuple[GimbalFrame, ...] = ("levelled", "body", "earth")
+STATED_PRIOR = 0.6  # what a gimbal's flags say is right more often than not; servo mounts are known to lie
+SURE = 0.9
+NEVER_SURER = 0.001  # something that nobody thought of
+MAX_LAG = 400
+STEPS = 7
+FEWEST_ROWS = 40
+
+Floats = NDArray[np.float64]
+
+
+def stated_frame(telemetry: Telemetry) -> GimbalFrame:
+    """Return the frame that most of the flags state."""
+    if not len(telemetry.gimbal):
+        return "levelled"
+    flags, counts = np.unique(telemetry.gimbal.flags, return_counts=True)
+    votes = dict.fromkeys(FRAMES, 0)
+    for flag, count in zip(flags.tolist(), counts.tolist(), strict=True):
+        code = frame_of_flags_one(flag)
+        votes[next(name for name in FRAMES if FRAME_CODES[name] == code)] += count
+    return max(FRAMES, key=lambda name: votes[name])
+
+
+def frame_prior(telemetry: Telemetry) -> dict[GimbalFrame, float]:
+    """Return the probability of each frame before any sighting."""
+    stated = stated_frame(telemetry)
+    return {name: STATED_PRIOR if name == stated else 0.5 * (1.0 - STATED_PRIOR) for name in FRAMES}
+
+
+def frame_probabilities(
+    hypotheses: dict[GimbalFrame, Sighter], fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
+) -> tuple[dict[GimbalFrame, float], dict[GimbalFrame, dict[str, float]]]:
+    """Return the probability of each frame, and what each fit said: noise [deg], log evidence, independent rows."""
+    prior = frame_prior(next(iter(hypotheses.values())).telemetry)
+    fits = {name: _fit(one, fixes, terrain, motion) for name, one in hypotheses.items()}
+    if all(one is None for one in fits.values()):
+        return prior, {}
+    known = {name: one for name, one in fits.items() if one is not None}
+    best = max(known, key=lambda name: known[name]["log_evidence"])
+    rows = known[best]["rows"]
+    # Evidence of rows that are not independent is worth that of the independent ones among them.
+    worth = known[best]["independent_rows"] / rows
+    logs = {name: np.log(share) for name, share in prior.items()}
+    for name in prior:
+        gap = known[name]["log_evidence"] - known[best]["log_evidence"] if name in known else -np.inf
+        logs[name] += worth * gap
+    top = max(logs.values())
+    share = {name: float(np.exp(value - top)) for name, value in logs.items()}
+    total = sum(share.values())
+    return {name: (1.0 - NEVER_SURER) * one / total + NEVER_SURER * prior[name] for name, one in share.items()}, known
+
+
+def _fit(
+    one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
+) -> dict[str, float] | None:
+    """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
+    one = replace(one, wanders=False, view=replace(one.view, time_us=one.view.time_us[::2], ray=one.view.ray[::2]))
+    knots = knots_of([one])
+    start = fixes or [sighted_path([one], terrain)]
+    start = [one for one in start if one is not None]
+    if not start or not any(len(knots.within(one).time_us) for one in start):
+        return None
+    fit = Adjustment(
+        knots,
+        path_through(knots, start, terrain, motion),
+        [one],
+        [knots.within(each) for each in fixes],
+        terrain,
+        motion,
+    )
+    log_det = 0.0
+    for number in range(STEPS):
+        _, log_det = fit.step()
+        if number % 2:
+            fit.fit_noise()
+    residual = fit.sights(0).residual
+    if len(residual) < FEWEST_ROWS:
+        return None
+    return {
+        "noise_deg": float(np.degrees(one.noise_rad) * np.sqrt(fit.noise[0])),
+        "log_evidence": fit.log_likelihood() - 0.5 * log_det,
+        "rows": float(len(residual)),
+        "independent_rows": len(residual) / correlation_factor(residual),
+    }
+
+
+def correlation_factor(residual: Floats) -> float:
+    """Return how many successive whitened residuals (n, d) are worth one: 1 + twice the sum of their correlations."""
+    bounded = np.clip(residual - np.median(residual, axis=0), -3.0, 3.0)
+    n = len(bounded)
+    power = np.fft.rfft(bounded, 2 * n, axis=0)
+    correlation = np.fft.irfft(np.abs(power) ** 2, axis=0)[: min(MAX_LAG, n // 4)].sum(axis=1)
+    if len(correlation) < 2 or correlation[0] <= 0.0:
+        return 1.0
+    correlation = correlation[1:] / correlation[0]
+    ends = np.flatnonzero(correlation < 0.05)
+    return 1.0 + 2.0 * float(correlation[: ends[0] if len(ends) else None].sum())
