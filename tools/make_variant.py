@@ -2,6 +2,7 @@
 
     python tools/make_variant.py ../shared/data/recorded/joint_exercise_a /tmp/variants/hard_1 --seed 1 --profile hard
     python tools/make_variant.py SOURCE TARGET --seed 7 --servo first --place artand_bors
+    python tools/make_variant.py SOURCE FOLDER --all
 
 What is kept of the recording: how two real autopilots flew, their frames, stamps and boot clocks, how the units moved.
 What is made anew: where the camera really looked and what its tracker said of the true target; and what the reports
@@ -41,6 +42,29 @@ PLACES = {  # a spot near a road over the border, and the ground there above sea
     "csengersima_petea": (47.838, 22.724, 119.0),
 }
 LINK_S = 0.005  # shortest time from autopilot to recorder
+VARIANTS = {  # what --all makes: one fault at a time, and all together
+    "a_same": "--seed 1",
+    "a_moved": "--seed 1 --place artand_bors",
+    "a_servo": "--seed 1 --servo first",
+    "a_servo_second": "--seed 1 --servo second",
+    "a_servo_quat": "--seed 1 --servo first --servo-truth quaternion",
+    "a_servo_level": "--seed 1 --servo first --servo-truth levelled",
+    "a_heading": "--seed 1 --heading first",
+    "a_heading_2nd": "--seed 1 --heading second --heading-deg -3",
+    "a_glitch": "--seed 1 --glitch first --glitch second --glitch unit_first",
+    "a_loss": "--seed 1 --loss 0.03 --bursts 4",
+    "a_late": "--seed 1 --late 0.02",
+    "a_stall": "--seed 1 --late 0.02 --late-mode stall",
+    "a_episodes": "--seed 1 --episodes hard",
+    "a_clock": "--seed 1 --clock-offset-s 0.3",
+    "mild_1": "--seed 11 --profile mild --place gyula_varsand",
+    "mild_2": "--seed 12 --profile mild --place vallaj_urziceni",
+    "hard_1": "--seed 21 --profile hard --place artand_bors",
+    "hard_2": "--seed 22 --profile hard --place csengersima_petea",
+    "hard_3": "--seed 23 --profile hard --place kiszombor_cenad",
+    "hard_4": "--seed 24 --profile hard --place battonya_turnu",
+    "hard_5": "--seed 25 --profile hard --place nyirabrany_valea --clock-offset-s 0.3",
+}
 TRACKING, LOST, COASTING = 1, 0, 9
 EDGE = 0.01  # a target this near the edge of the image (fraction of it) is lost
 DEG_E7, MM, CM, CDEG = 1e7, 1e3, 1e2, 1e2
@@ -76,7 +100,9 @@ class Faults:
 
     drones: dict[str, DroneFaults] = field(default_factory=lambda: {role: DroneFaults() for role in ROLES})
     episodes: list[dict] = field(default_factory=list)  # drone, kind, start, end [s after start_unix], and its own
-    glitches: list[dict] = field(default_factory=list)  # who, start, end [s after start_unix], east_m, north_m, raw_only
+    glitches: list[dict] = field(
+        default_factory=list
+    )  # who, start, end [s after start_unix], east_m, north_m, raw_only
     loss: float = 0.0
     bursts: int = 0
     late: float = 0.0
@@ -150,7 +176,7 @@ def boot_clock(log: Log) -> tuple[float, float]:
     delay = log.stamp_us[log.rows("ATTITUDE")] - boot
     bins = ((boot - boot[0]) // 5e6).astype(int)
     lowest = np.array([np.flatnonzero(bins == one)[np.argmin(delay[bins == one])] for one in np.unique(bins)])
-    rate, offset = np.polyfit(boot[lowest] - boot[0], delay[lowest] - delay[0], 1) if len(lowest) > 5 else (0.0, 0.0)
+    rate, _ = np.polyfit(boot[lowest] - boot[0], delay[lowest] - delay[0], 1) if len(lowest) > 5 else (0.0, 0.0)
     rest = delay - rate * (boot - boot[0])
     return float(rest.min() - rate * boot[0] - LINK_S * 1e6), 1.0 + float(rate)
 
@@ -243,7 +269,8 @@ class Heading:
 
 def servo_command(aim: Rotation, body: np.ndarray) -> np.ndarray:
     """Pan, tilt and roll [rad] that ArduPilot tells its servos: the levelled aim, less the lean to first order."""
-    pan, tilt, _ = aim.as_euler("ZYX").T
+    forward, right = aim.apply([1.0, 0.0, 0.0]), aim.apply([0.0, 1.0, 0.0])
+    pan, tilt = np.arctan2(-right[:, 0], right[:, 1]), -np.arcsin(np.clip(forward[:, 2], -1.0, 1.0))
     roll_lean = body[:, 0] * np.cos(pan) + body[:, 1] * np.sin(pan)
     pitch_lean = body[:, 1] * np.cos(pan) - body[:, 0] * np.sin(pan)
     return np.column_stack([np.unwrap(pan), tilt - pitch_lean, -roll_lean])
@@ -356,9 +383,7 @@ def see(flight: Flight, faults: DroneFaults, camera: Slerp, scene: Scene, draw: 
     return int(np.sum(status == TRACKING))
 
 
-def place_targets(
-    flight: Flight, faults: DroneFaults, heading: Heading, scene: Scene, role: str
-) -> np.ndarray:
+def place_targets(flight: Flight, faults: DroneFaults, heading: Heading, scene: Scene, role: str) -> np.ndarray:
     """Write where the camera itself puts its target (with the errors it had); return which rows it would not send."""
     log, name = flight.log, "CAMERA_TRACKING_GEO_STATUS"
     sent_us = log.stamp_us[log.rows(name)]
@@ -681,9 +706,10 @@ def draw_faults(profile: str, draw: Draw, seconds: dict[str, tuple[float, float]
         faults.drones[lying].servo_lag_s = rng.uniform(0.05, 0.15)
         faults.drones[off].heading_deg = rng.choice([-1.0, 1.0]) * rng.uniform(2.5, 3.5)
         faults.drones[off].heading_wander_deg = 0.5
-        faults.glitches = [draw_glitch(rng, f"{rng.choice(ROLES)}", seconds["first"]), *(
-            [draw_glitch(rng, str(rng.choice(units)), seconds["first"])] if units else []
-        )]
+        faults.glitches = [
+            draw_glitch(rng, f"{rng.choice(ROLES)}", seconds["first"]),
+            *([draw_glitch(rng, str(rng.choice(units)), seconds["first"])] if units else []),
+        ]
     return faults
 
 
@@ -880,7 +906,7 @@ def describe(
     for name, path in truth.items():
         at = crossings_us(path, border)
         where = path.at(np.array(at, dtype=np.int64)) if at else []
-        rows = [{"time_unix": t * 1e-6, "lat": p[0], "lon": p[1]} for t, p in zip(at, where, strict=True)]
+        rows = [{"time_unix": t * 1e-6, "lat": float(p[0]), "lon": float(p[1])} for t, p in zip(at, where, strict=True)]
         if not re.match(r"\w+-D\d", name):
             crossings[name] = rows
     if place and len(crossings["target"]) != 1:
@@ -934,7 +960,7 @@ def choose(options: argparse.Namespace, source: Source, draw: Draw) -> Faults:
     units = [f"unit {role}" for role in ROLES[: len(source.mission.get("unit", []))]]
     faults = draw_faults(options.profile, draw, seconds, units)
     rng = draw("asked")
-    if options.episodes == "hard" or (options.episodes == "mild"):
+    if options.episodes:
         faults.episodes = draw_episodes(rng, seconds, options.episodes == "hard")
     if options.servo:
         faults.drones[options.servo].servo = options.servo_truth
@@ -952,12 +978,26 @@ def choose(options: argparse.Namespace, source: Source, draw: Draw) -> Faults:
     return faults
 
 
+def run(chosen: argparse.Namespace) -> None:
+    """Make one variant as the command line asks, and say what came out."""
+    draw = Draw(chosen.seed)
+    source = Source.read(chosen.source, chosen.truth)
+    place = chosen.place or ("stay" if chosen.profile == "none" else "draw")
+    place = str(draw("which place").choice(list(PLACES))) if place == "draw" else place
+    faults = choose(chosen, source, draw)
+    scenario = make(source, chosen.target, chosen.seed, faults, None if place == "stay" else place)
+    what, crossed = scenario["variant"], scenario["border_crossings"]["target"]
+    print(f"{chosen.target}: {what['place']}, from {what['roles']['first']}, {len(crossed)} crossing", end="; ")
+    print(f"sightings {scenario['sightings']}, frames {[one['frames_kept'] for one in what['counts'].values()]}")
+
+
 def main() -> None:
-    """Make one variant."""
+    """Make one variant, or all that have a name."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("source", type=pathlib.Path)
     options.add_argument("target", type=pathlib.Path)
-    options.add_argument("--seed", type=int, required=True)
+    options.add_argument("--all", action="store_true", help="make every named variant, each in a folder of TARGET")
+    options.add_argument("--seed", type=int, default=0)
     options.add_argument("--profile", choices=("none", "mild", "hard"), default="none")
     options.add_argument("--truth", type=pathlib.Path, help="truth.csv, where the source folder has none")
     options.add_argument("--place", choices=("stay", "draw", *PLACES), help="mild and hard draw one")
@@ -978,14 +1018,10 @@ def main() -> None:
     options.add_argument("--clock-offset-s", type=float, default=0.0, help="of the first drone's recorder")
     options.add_argument("--stamps", choices=("us", "ms", "link"), help="how recorders stamp")
     chosen = options.parse_args()
-    draw = Draw(chosen.seed)
-    source = Source.read(chosen.source, chosen.truth)
-    place = chosen.place or ("stay" if chosen.profile == "none" else "draw")
-    place = str(draw("which place").choice(list(PLACES))) if place == "draw" else place
-    faults = choose(chosen, source, draw)
-    scenario = make(source, chosen.target, chosen.seed, faults, None if place == "stay" else place)
-    print(f"{chosen.target}: {scenario['variant']['place']}, crossing {scenario['border_crossings']['target']}")
-    print(f"  {scenario['sightings']} sightings, {scenario['variant']['counts']}")
+    for name, words in VARIANTS.items() if chosen.all else ():
+        run(options.parse_args([str(chosen.source), str(chosen.target / name), *words.split()]))
+    if not chosen.all:
+        run(chosen)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ class Score:
         known = (track.time_us >= truth["time_unix_us"][0]) & (track.time_us <= truth["time_unix_us"][-1])
         self.rows = track.take(known)
         where = [
-            np.interp(self.rows.time_us, truth["time_unix_us"], truth[key]) for key in ("lat_deg", "lon_deg", "alt_hae_m")
+            np.interp(self.rows.time_us, truth["time_unix_us"], truth[key])
+            for key in ("lat_deg", "lon_deg", "alt_hae_m")
         ]
         off = self.rows.state[:, :3] - geodesy.geodetic_to_ecef(*where)
         self.error_m = geodesy.ecef_vectors_to_enu(off, where[0], where[1])[:, :2]
@@ -112,7 +113,9 @@ class Score:
         sight = table.kind == LINE_OF_SIGHT
         sight_s, sensor = table.time_us[sight] * 1e-6 - start, table.sensor_id[sight]
         names = {int(one): table.sensors[int(one)].name for one in np.unique(sensor)}
-        out = [f"  {'from s':>7}{'med':>7}{'max':>8}{'east':>8}{'north':>8}{'std':>7}{'nees/2':>8}  sightings, episodes"]
+        out = [
+            f"  {'from s':>7}{'med':>7}{'max':>8}{'east':>8}{'north':>8}{'std':>7}{'nees/2':>8}  sightings, episodes"
+        ]
         for low in np.arange(np.floor(at[0] / block_s) * block_s, at[-1], block_s):
             mine = (at >= low) & (at < low + block_s)
             if not mine.any():
