@@ -59,11 +59,12 @@ VARIANTS = {  # what --all makes: one fault at a time, and all together
     "a_clock": "--seed 1 --clock-offset-s 0.3",
     "mild_1": "--seed 11 --profile mild --place gyula_varsand",
     "mild_2": "--seed 12 --profile mild --place vallaj_urziceni",
-    "hard_1": "--seed 21 --profile hard --place artand_bors",
-    "hard_2": "--seed 22 --profile hard --place csengersima_petea",
-    "hard_3": "--seed 23 --profile hard --place kiszombor_cenad",
-    "hard_4": "--seed 24 --profile hard --place battonya_turnu",
-    "hard_5": "--seed 25 --profile hard --place nyirabrany_valea --clock-offset-s 0.3",
+    "hard_1": "--seed 38 --profile hard --place artand_bors",
+    "hard_2": "--seed 33 --profile hard --place csengersima_petea",
+    "hard_3": "--seed 53 --profile hard --place kiszombor_cenad",
+    "hard_4": "--seed 46 --profile hard --place battonya_turnu",
+    "hard_5": "--seed 36 --profile hard --place nyirabrany_valea",
+    "hard_6": "--seed 41 --profile hard --place mehkerek_salonta",
 }
 TRACKING, LOST, COASTING = 1, 0, 9
 EDGE = 0.01  # a target this near the edge of the image (fraction of it) is lost
@@ -99,10 +100,8 @@ class Faults:
     """Everything that is wrong in a variant."""
 
     drones: dict[str, DroneFaults] = field(default_factory=lambda: {role: DroneFaults() for role in ROLES})
-    episodes: list[dict] = field(default_factory=list)  # drone, kind, start, end [s after start_unix], and its own
-    glitches: list[dict] = field(
-        default_factory=list
-    )  # who, start, end [s after start_unix], east_m, north_m, raw_only
+    episodes: list[dict] = field(default_factory=list)  # drone, kind, start, end [s after start_unix], ...
+    glitches: list[dict] = field(default_factory=list)  # who, start, end, ramp_s, east_m, north_m, raw_only
     loss: float = 0.0
     bursts: int = 0
     late: float = 0.0
@@ -437,11 +436,11 @@ class Jump:
 
     def at(self, time_us: np.ndarray, *, raw: bool = True) -> tuple[np.ndarray, np.ndarray]:
         seconds = (time_us - self.start_us) * 1e-6
-        part = [
-            np.interp(seconds, [one["start"], one["start"] + 0.2, one["end"], one["end"] + 0.2], [0.0, 1.0, 1.0, 0.0])
-            * (raw or not one.get("raw_only", False))
-            for one in self.mine
-        ]
+        part = []
+        for one in self.mine:
+            corners = [one["start"], one["start"] + one["ramp_s"], one["end"], one["end"] + one["ramp_s"]]
+            there = raw or not one["raw_only"]
+            part.append(there * np.interp(seconds, corners, [0.0, 1.0, 1.0, 0.0]))
         zero = np.zeros(len(time_us))
         east = sum((one["east_m"] * share for one, share in zip(self.mine, part, strict=True)), zero)
         north = sum((one["north_m"] * share for one, share in zip(self.mine, part, strict=True)), zero)
@@ -706,21 +705,18 @@ def draw_faults(profile: str, draw: Draw, seconds: dict[str, tuple[float, float]
         faults.drones[lying].servo_lag_s = rng.uniform(0.05, 0.15)
         faults.drones[off].heading_deg = rng.choice([-1.0, 1.0]) * rng.uniform(2.5, 3.5)
         faults.drones[off].heading_wander_deg = 0.5
-        faults.glitches = [
-            draw_glitch(rng, f"{rng.choice(ROLES)}", seconds["first"]),
-            *([draw_glitch(rng, str(rng.choice(units)), seconds["first"])] if units else []),
-        ]
+        who = [str(rng.choice(ROLES)), *([str(rng.choice(units))] if units else [])]
+        faults.glitches = [draw_glitch(rng, one, seconds) for one in who]
     return faults
 
 
-def draw_glitch(rng: np.random.Generator, who: str, seconds: tuple[float, float]) -> dict:
-    """A jump of 20 to 80 m for 3 to 10 s."""
-    begin = rng.uniform(seconds[0] + 30.0, max(seconds[1] - 30.0, seconds[0] + 31.0))
+def draw_glitch(rng: np.random.Generator, who: str, seconds: dict[str, tuple[float, float]]) -> dict:
+    """A jump of 20 to 80 m for 3 to 10 s while that drone's camera works, at once or in two seconds."""
+    begin, end = seconds[who.removeprefix("unit ")]
+    start = rng.uniform(begin + 0.1 * (end - begin), end - 0.1 * (end - begin))
     size, towards = rng.uniform(20.0, 80.0), rng.uniform(0.0, 2.0 * np.pi)
-    return {
-        "who": who, "start": begin, "end": begin + rng.uniform(3.0, 10.0),
-        "east_m": size * np.sin(towards), "north_m": size * np.cos(towards), "raw_only": False,
-    }  # fmt: skip
+    one = {"who": who, "start": start, "end": start + rng.uniform(3.0, 10.0), "ramp_s": float(rng.choice([0.2, 2.0]))}
+    return one | {"east_m": size * np.sin(towards), "north_m": size * np.cos(towards), "raw_only": False}
 
 
 def draw_episodes(rng: np.random.Generator, seconds: dict[str, tuple[float, float]], hard: bool) -> list[dict]:
@@ -967,7 +963,7 @@ def choose(options: argparse.Namespace, source: Source, draw: Draw) -> Faults:
     if options.heading:
         faults.drones[options.heading].heading_deg = options.heading_deg
         faults.drones[options.heading].heading_wander_deg = 0.5
-    faults.glitches += [draw_glitch(rng, who.replace("_", " "), seconds["first"]) for who in options.glitch]
+    faults.glitches += [draw_glitch(rng, who.replace("_", " "), seconds) for who in options.glitch]
     for role in ROLES:
         faults.drones[role].stamps = options.stamps or faults.drones[role].stamps
     faults.drones["first"].clock_offset_s = options.clock_offset_s

@@ -81,7 +81,7 @@ class Score:
             return [(e["start_unix"], e["end_unix"]) for e in self.scenario["episodes"] if e["kind"] == "latch"]
         start = self.scenario["start_unix"]
         jumps = self.scenario.get("variant", {}).get("faults", {}).get("glitches", [])
-        return [(start + one["start"], start + one["end"]) for one in jumps]
+        return [(start + one["start"], start + one["end"] + one["ramp_s"]) for one in jumps]
 
     def crossings(self) -> str:
         """Found/true, error, error over stated standard deviation."""
