@@ -24,7 +24,7 @@ PATH = """time,lat,lon
 1795470200089345,46.2115057,20.7632510
 1795470210089335,46.2112263,20.7652851
 1795470220089326,46.2109466,20.7673203"""
-START_US, END_US = 1795470150_000000, 1795470210_000000
+START_US, END_US = 1795470160_000000, 1795470205_000000
 DELAY_S = 0.25
 
 
@@ -42,7 +42,7 @@ scorer = load("score_mission")
 
 @pytest.fixture(scope="module")
 def source(demo, tmp_path_factory):
-    """One minute of the demo, with truth."""
+    """A minute of the demo around the crossing, with truth."""
     folder = tmp_path_factory.mktemp("source")
     for name in ("hu_drone.tlog", "ro_drone.tlog"):
         log = variants.Log(demo / name)

@@ -51,7 +51,8 @@ VARIANTS = {  # what --all makes: one fault at a time, and all together
     "a_servo_level": "--seed 1 --servo first --servo-truth levelled",
     "a_heading": "--seed 1 --heading first",
     "a_heading_2nd": "--seed 1 --heading second --heading-deg -3",
-    "a_glitch": "--seed 1 --glitch first --glitch second --glitch unit_first",
+    "a_glitch": "--seed 1 --glitch first --glitch second --glitch unit_first --ramp-s 0.2",
+    "a_glitch_slow": "--seed 1 --glitch first --glitch second --ramp-s 2",
     "a_loss": "--seed 1 --loss 0.03 --bursts 4",
     "a_late": "--seed 1 --late 0.02",
     "a_stall": "--seed 1 --late 0.02 --late-mode stall",
@@ -690,7 +691,7 @@ def draw_faults(profile: str, draw: Draw, seconds: dict[str, tuple[float, float]
         mine = faults.drones[role]
         low = rng.uniform(0.1, 0.45)
         mine.latency_s = (low, low + rng.uniform(0.04, 0.1))
-        mine.boresight_deg = tuple((0.6 if hard else 0.4) * rng.normal(size=2))
+        mine.boresight_deg = tuple((0.5 if hard else 0.4) * rng.normal(size=2))
         mine.max_range_m = rng.uniform(1200.0, 1600.0)
         mine.pointing_std_deg = 0.1 if hard else 0.05
         mine.geo_inherits = bool(rng.random() < 0.5)
@@ -839,7 +840,11 @@ def make_drone(flight: Flight, faults: Faults, scene: Scene, move: Move | None, 
 def renamed(name: str, rename: dict[str, str]) -> str:
     """Name of a file or entity with its country swapped."""
     pattern = "|".join(rename)
-    swap = lambda found: rename[found[0].upper()] if found[0].isupper() else rename[found[0].upper()].lower()  # noqa: E731
+
+    def swap(found: re.Match) -> str:
+        code = rename[found[0].upper()]
+        return code if found[0].isupper() else code.lower()
+
     return re.sub(rf"^(?:{pattern})(?=[-_])", swap, name, flags=re.IGNORECASE)
 
 
@@ -964,6 +969,8 @@ def choose(options: argparse.Namespace, source: Source, draw: Draw) -> Faults:
         faults.drones[options.heading].heading_deg = options.heading_deg
         faults.drones[options.heading].heading_wander_deg = 0.5
     faults.glitches += [draw_glitch(rng, who.replace("_", " "), seconds) for who in options.glitch]
+    for one in faults.glitches:
+        one["ramp_s"] = one["ramp_s"] if options.ramp_s is None else options.ramp_s
     for role in ROLES:
         faults.drones[role].stamps = options.stamps or faults.drones[role].stamps
     faults.drones["first"].clock_offset_s = options.clock_offset_s
@@ -1005,6 +1012,7 @@ def main() -> None:
         "--glitch", action="append", default=[], choices=(*ROLES, *(f"unit_{role}" for role in ROLES)),
         help="the reported position of this one jumps; may stand several times",
     )  # fmt: skip
+    options.add_argument("--ramp-s", type=float, help="how long a jump takes, there and back; drawn if not given")
     options.add_argument("--episodes", choices=("mild", "hard"), help="lost, coasting, on a wrong car")
     options.add_argument("--loss", type=float, help="part of the frames that is lost, 0 to 1")
     options.add_argument("--bursts", type=int, help="losses of 8 to 60 frames in a row")
