@@ -1,34 +1,42 @@
 """One target: what does a table of measurements say about it? Predict, gate, update, coast, recover."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack.errors import InputError
-from dronetrack.geodesy import ecef_to_geodetic, enu_rotation
 from dronetrack.kernels import filters
-from dronetrack.measurements import HEIGHT, ROW_COLUMNS, TICK, Measurements, Sensor
-from dronetrack.motion import ConstantVelocity
-from dronetrack.tracks import Track
+from dronetrack.measurements import TICK, Measurements, Sensor
+from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.tracks import Origin, Track
 
-TARGET_SIZE = 6
 COUNTED = {
     filters.UNUSED: "unused",
     filters.ACCEPTED: "accepted",
     filters.GATED: "gated",
     filters.SHADOWED: "second_hypothesis",
     filters.MISSING: "not_observed",
+    filters.UNFUSED: "taken_back",
 }
+
+Robust = Literal["gate", "student_t", "pda"]
+ROBUST: dict[Robust, int] = {"gate": filters.GATE, "student_t": filters.STUDENT_T, "pda": filters.PDA}
 
 
 def track(
     measurements: Measurements,
     *,
-    motion: ConstantVelocity | None = None,
+    motion: Motion | Mixture | None = None,
     gate_probability: float = 0.997,
     recover_s: float = 8.0,
     coast_step_s: float = 0.5,
+    robust: Robust = "gate",
+    clutter: float = 0.05,
+    degrees_of_freedom: float = 5.0,
+    learn_noise: bool = True,
     track_id: int = 1,
 ) -> Track:
     """Fuse one target's measurements into one track, in one compiled call.
@@ -39,20 +47,31 @@ def track(
     with one common error do not pass for a thousand opinions. Sightings that the gate refuses feed a second
     hypothesis. It replaces the track only after `recover_s` in which it was fed and the track was not: so a camera
     that sits on the wrong car for five seconds does not steal the track, and a track that has lost its target does
-    not stay lost.
+    not stay lost. A sensor that is refused again and again, and had strained the track before, was on something else
+    already then: its last two seconds are taken back.
 
     Parameters
     ----------
     measurements : Measurements
         Time-ordered rows of any number of sensors.
-    motion : ConstantVelocity, optional
-        How the target moves; by default a road vehicle.
+    motion : ConstantVelocity, Mixture or another model of `dronetrack.motion`, optional
+        How the target moves; by default a road vehicle. A `Mixture` is run as interacting multiple models.
     gate_probability : float, optional
         Probability that a right measurement passes the gate.
     recover_s : float, optional
         How long the second hypothesis has to be better. [s]
     coast_step_s : float, optional
         Where measurements pause, the track gets predicted rows this far apart. [s]
+    robust : {"gate", "student_t", "pda"}, optional
+        What becomes of a sighting inside the gate: ``gate`` believes it; ``student_t`` takes its noise for heavy-tailed
+        and believes it the less the farther off it is; ``pda`` weighs how probable it is that it is the target's.
+    clutter : float, optional
+        For ``pda``: the part of the rows in the gate that are not the target's.
+    degrees_of_freedom : float, optional
+        For ``student_t``.
+    learn_noise : bool, optional
+        Whether a sighting sensor that proves noisier than it was said to be is believed less: its covariance is
+        multiplied by a factor between 1 and 25, reported in `stats` as ``noise_factor``.
     track_id : int, optional
         Identity to give.
 
@@ -67,147 +86,213 @@ def track(
     InputError
         If an option is out of range.
     """
-    motion = motion or ConstantVelocity()
-    for name, value in (("recover_s", recover_s), ("coast_step_s", coast_step_s)):
-        if not (np.isfinite(value) and value > 0.0):
-            raise InputError(f"{name} must be positive and finite; got {value}.")
-    table = _with_ticks(measurements, coast_step_s)
-    layout = _Layout(table.sensors, table)
-    n = len(table)
-    out = _Rows(n)
-    verdict = np.zeros(n, dtype=np.int8)
-    nis_row = np.full(n, np.nan)
-    n_rows, log_likelihood, n_swaps = filters.track_rows(
-        table.time_us,
-        table.sensor_id,
-        table.kind,
-        table.z,
-        table.cov,
-        table.site_ecef_m,
-        _shared_roots(table),
-        layout.starts,
-        layout.columns,
-        layout.tau_s,
-        layout.variance,
-        np.array(
-            [
-                motion.horizontal_psd,
-                motion.vertical_psd,
-                motion.initial_speed_std_mps,
-                motion.initial_climb_std_mps,
-            ]
-        ),
-        _gate_limits(gate_probability),
-        recover_s,
-        1.0,
-        *out.columns,
-        verdict,
-        nis_row,
+    settings = Settings.of(
+        motion,
+        gate_probability=gate_probability,
+        recover_s=recover_s,
+        coast_step_s=coast_step_s,
+        robust=robust,
+        clutter=clutter,
+        degrees_of_freedom=degrees_of_freedom,
+        learn_noise=learn_noise,
     )
-    stats = {
-        "log_likelihood": float(log_likelihood),
-        "recoveries": int(n_swaps),
+    sensors = sensor_table(measurements.sensors, shares_errors(measurements))
+    memory = Memory(settings, sensors)
+    rows = kernel_rows(measurements)
+    out = OutputRows(settings.room(measurements.time_us), len(measurements), len(settings.models.code))
+    n_rows = filters.track_rows(
+        rows,
+        0,
+        len(measurements),
+        np.zeros(2, dtype=np.int64),
+        sensors,
+        settings.models,
+        settings.gate,
+        settings.options,
+        memory.belief,
+        memory.ring,
+        out.columns,
+        0,
+        True,
+    )
+    origin = Origin(
+        measurements,
+        out.columns.verdict,
+        motion or ConstantVelocity(),
+        out.columns.weight[:n_rows],
+        noise_factors(sensors, memory.belief),
+    )
+    return out.track(n_rows, track_id, tally(measurements, out.columns, memory.belief, n_rows), origin)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settings:
+    """What the kernel has to know besides rows and sensors."""
+
+    models: filters.Models
+    state_size: int
+    gate: NDArray[np.float64]
+    options: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        motion: Motion | Mixture | None,
+        *,
+        gate_probability: float,
+        recover_s: float,
+        coast_step_s: float,
+        robust: Robust,
+        clutter: float,
+        degrees_of_freedom: float,
+        learn_noise: bool,
+    ) -> Self:
+        """Check the options of `track`."""
+        for name, value in (
+            ("recover_s", recover_s),
+            ("coast_step_s", coast_step_s),
+            ("degrees_of_freedom", degrees_of_freedom),
+        ):
+            if not (np.isfinite(value) and value > 0.0):
+                raise InputError(f"{name} must be positive and finite; got {value}.")
+        if robust not in ROBUST:
+            raise InputError(f"robust must be one of {', '.join(ROBUST)}; got {robust!r}.")
+        if not 0.0 < clutter < 1.0:
+            raise InputError(f"clutter must lie in (0, 1); got {clutter}.")
+        mixture = motion if isinstance(motion, Mixture) else Mixture([motion or ConstantVelocity()])
+        return cls(
+            filters.Models(mixture.codes, mixture.parameters, mixture.rates, np.array(mixture.initial)),
+            mixture.state_size,
+            gate_limits(gate_probability),
+            np.array([recover_s, coast_step_s, ROBUST[robust], degrees_of_freedom, clutter, learn_noise], dtype=float),
+        )
+
+    def room(self, time_us: NDArray[np.int64]) -> int:
+        """Rows that a table of these times can become at most: one per distinct time, and those between them."""
+        step_us = max(round(self.options[1] * 1e6), 1)
+        return len(time_us) + int(np.sum(np.diff(time_us) // step_us))
+
+
+def sensor_table(sensors: Sequence[Sensor], shares: NDArray[np.bool_]) -> filters.Sensors:
+    """Give each sensor's shared errors their columns, and each column its prior variance and correlation time."""
+    columns = np.full((len(sensors), 3), -1, dtype=np.int64)
+    times: list[float] = []
+    variance: list[float] = []
+    for row, sensor in enumerate(sensors):
+        blocks = (
+            (3 if shares[row] else 0, sensor.shared_time_s, 1.0),
+            (1 if sensor.heading_std_rad else 0, sensor.heading_time_s, sensor.heading_std_rad**2),
+            (2 if sensor.boresight_std_rad else 0, sensor.boresight_time_s, sensor.boresight_std_rad**2),
+        )
+        for block, (size, time_s, power) in enumerate(blocks):
+            if size:
+                columns[row, block] = len(times)
+                times += [time_s] * size
+                variance += [power] * size
+    tau_s, clock = np.unique(np.array(times, dtype=np.float64), return_inverse=True)
+    starts = np.array([sensor.starts_tracks for sensor in sensors], dtype=np.bool_)
+    return filters.Sensors(starts, columns, np.array(variance, dtype=np.float64), clock.astype(np.int64), tau_s)
+
+
+def shares_errors(table: Measurements) -> NDArray[np.bool_]:
+    """Return for each sensor whether any of its rows brings an error that rows share."""
+    shares = np.zeros(len(table.sensors), dtype=np.bool_)
+    np.logical_or.at(shares, table.sensor_id, table.site_cov.any(axis=(1, 2)))
+    return shares
+
+
+def kernel_rows(table: Measurements) -> filters.Rows:
+    """Bring a table to the kernel's side of the wall."""
+    root = np.empty((len(table), 3, 3))
+    filters.shared_root_rows(table.z, table.site_ecef_m, table.site_cov, root)
+    return filters.Rows(table.time_us, table.sensor_id, table.kind, table.z, table.cov, table.site_ecef_m, root)
+
+
+class Memory:
+    """What the filter remembers: the current belief, and a ring of earlier ones to go back to."""
+
+    def __init__(self, settings: Settings, sensors: filters.Sensors) -> None:
+        m, d, s = len(settings.models.code), settings.state_size, len(sensors.starts)
+        self.floats = {"x": (2, m, d), "P": (2, m, d, d + len(sensors.variance)), "w": (2, m)}
+        self.floats |= {"sensor_noise": (s, 7), "sums": (2,)}
+        self.integers = {"clock": (2, 5), "sensor_us": (s, 7), "head": (7,)}
+        sizes = [sum(int(np.prod(one)) for one in shapes.values()) for shapes in (self.floats, self.integers)]
+        self.ring = filters.Ring(
+            np.zeros((filters.RING + 1, sizes[0])),
+            np.zeros((filters.RING + 1, sizes[1]), dtype=np.int64),
+            np.full((filters.RING, 3), filters.NEVER, dtype=np.int64),
+        )
+        self.belief = self.belief_at(filters.RING)
+        self.belief.sensor_us[:, [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO]] = filters.NEVER
+        self.belief.sensor_noise[:, [filters.BY_STEP, filters.BY_NIS, filters.STRAIN]] = 1.0
+        self.belief.head[filters.RING_DUE] = filters.NEVER
+        self.belief.sums[filters.MOMENT_NIS] = np.nan
+
+    def belief_at(self, slot: int) -> filters.Belief:
+        """Return a belief of the ring, in shape; the arrays are views."""
+        views = _shaped(self.ring.floats[slot], self.floats) | _shaped(self.ring.integers[slot], self.integers)
+        return filters.Belief(**views)
+
+
+def _shaped(flat: NDArray, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray]:
+    """Cut a flat row into arrays of these shapes, without copying."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    return {name: part.reshape(shapes[name]) for name, part in zip(shapes, np.split(flat, ends), strict=False)}
+
+
+class OutputRows:
+    """Room for what the kernel writes."""
+
+    def __init__(self, n_rows: int, n_measurements: int, n_models: int) -> None:
+        self.columns = filters.Output(
+            time_us=np.empty(n_rows, dtype=np.int64),
+            state=np.empty((n_rows, 6)),
+            cov=np.empty((n_rows, 6, 6)),
+            weight=np.empty((n_rows, n_models)),
+            status=np.empty(n_rows, dtype=np.int8),
+            nis=np.empty(n_rows),
+            sensors=np.empty(n_rows, dtype=np.int16),
+            moved=np.zeros(n_rows, dtype=np.bool_),
+            verdict=np.zeros(n_measurements, dtype=np.int8),
+            nis_row=np.full(n_measurements, np.nan),
+        )
+
+    def track(self, n_rows: int, track_id: int, stats: dict, origin: Origin | None) -> Track:
+        """Wrap the first rows."""
+        out = self.columns
+        return Track(
+            time_us=out.time_us[:n_rows],
+            track_id=track_id,
+            status=out.status[:n_rows],
+            state=out.state[:n_rows],
+            cov=out.cov[:n_rows],
+            nis=out.nis[:n_rows],
+            n_sensors=out.sensors[:n_rows],
+            stats=stats,
+            origin=origin,
+        )
+
+
+def noise_factors(sensors: filters.Sensors, belief: filters.Belief) -> NDArray[np.float64]:
+    """How much noisier each sensor proved than it was said to be, in variance; 1 for one that only constrains."""
+    learnt = belief.sensor_noise[:, [filters.BY_STEP, filters.BY_NIS]].max(axis=1, initial=1.0)
+    return np.where(sensors.starts, np.clip(learnt, 1.0, 25.0), 1.0)
+
+
+def tally(table: Measurements, out: filters.Output, belief: filters.Belief, n_rows: int) -> dict:
+    """Tell what became of the rows, in all and per sensor."""
+    head, noise = belief.head, belief.sensor_noise
+    return {
+        "log_likelihood": float(belief.sums[filters.LOG_LIKELIHOOD]),
+        "recoveries": int(head[filters.SWAPS]),
         "recovered_us": out.time_us[:n_rows][out.moved[:n_rows]].tolist(),
-        "sensors": _sensor_stats(table, verdict, nis_row),
+        "latches_taken_back": int(head[filters.TAKEN_BACK]),
+        "sensors": _sensor_stats(table, out.verdict, out.nis_row, noise),
     }
-    return Track(
-        time_us=out.time_us[:n_rows],
-        track_id=track_id,
-        status=out.status[:n_rows],
-        state=out.state[:n_rows],
-        cov=out.cov[:n_rows],
-        nis=out.nis[:n_rows],
-        n_sensors=out.n_sensors[:n_rows],
-        stats=stats,
-    )
 
 
-class _Rows:
-    """Room for the kernel's output, one row per measurement at most."""
-
-    def __init__(self, n: int) -> None:
-        self.state = np.empty((n, TARGET_SIZE))
-        self.cov = np.empty((n, TARGET_SIZE, TARGET_SIZE))
-        self.time_us = np.empty(n, dtype=np.int64)
-        self.status = np.empty(n, dtype=np.int8)
-        self.nis = np.empty(n)
-        self.n_sensors = np.empty(n, dtype=np.int16)
-        self.moved = np.zeros(n, dtype=np.bool_)
-
-    @property
-    def columns(self) -> tuple[NDArray, ...]:
-        return (self.state, self.cov, self.time_us, self.status, self.nis, self.n_sensors, self.moved)
-
-
-class _Layout:
-    """Where each sensor's shared errors stand in the filter's state, and how they decay."""
-
-    def __init__(self, sensors: tuple[Sensor, ...], table: Measurements) -> None:
-        shares = np.zeros(len(sensors), dtype=np.bool_)
-        np.logical_or.at(shares, table.sensor_id, table.site_cov.any(axis=(1, 2)))
-        self.columns = np.full((len(sensors), 3), -1, dtype=np.int64)
-        self.starts = np.array([sensor.starts_tracks for sensor in sensors], dtype=np.bool_)
-        tau, variance = [np.inf] * TARGET_SIZE, [0.0] * TARGET_SIZE
-        for row, sensor in enumerate(sensors):
-            blocks = (
-                (3 if shares[row] else 0, sensor.shared_time_s, 1.0),
-                (1 if sensor.heading_std_rad else 0, sensor.heading_time_s, sensor.heading_std_rad**2),
-                (2 if sensor.boresight_std_rad else 0, sensor.boresight_time_s, sensor.boresight_std_rad**2),
-            )
-            for block, (size, time_s, power) in enumerate(blocks):
-                if size:
-                    self.columns[row, block] = len(tau)
-                    tau += [time_s] * size
-                    variance += [power] * size
-        self.tau_s, self.variance = np.array(tau), np.array(variance)
-        self.size = len(tau)
-
-
-def _with_ticks(table: Measurements, step_s: float) -> Measurements:
-    """Add rows at which the track is only predicted, `step_s` apart, wherever measurements pause for longer."""
-    step_us = round(step_s * 1e6)
-    seen = table.kind != HEIGHT
-    times = np.unique(table.time_us[seen])
-    gaps = np.diff(times)
-    wide = np.flatnonzero(gaps > step_us)
-    counts = (gaps[wide] - 1) // step_us
-    start = np.repeat(times[wide], counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    ticks = start + (within + 1) * step_us
-    if not len(ticks):
-        return table
-    n = len(ticks)
-    extra = {
-        "time_us": ticks,
-        "sensor_id": np.zeros(n, dtype=np.int32),
-        "kind": np.full(n, TICK, dtype=np.int8),
-        "z": np.full((n, 3), np.nan),
-        "cov": np.zeros((n, 3, 3)),
-        "site_ecef_m": np.full((n, 3), np.nan),
-        "site_cov": np.zeros((n, 3, 3)),
-        "target_id": np.full(n, -1, dtype=np.int32),
-    }
-    both = {name: np.concatenate([getattr(table, name), extra[name]]) for name in ROW_COLUMNS}
-    order = np.argsort(both["time_us"], kind="stable")
-    return replace(table, **{name: values[order] for name, values in both.items()})
-
-
-def _shared_roots(table: Measurements) -> NDArray[np.float64]:
-    """Root C of each row's shared covariance, C C' = site_cov, with axes that stay east/north/up between rows."""
-    place = np.where(np.isnan(table.site_ecef_m), table.z, table.site_ecef_m)
-    usable = ~np.isnan(place).any(axis=1) & table.site_cov.any(axis=(1, 2))
-    roots = np.zeros((len(table), 3, 3))
-    if usable.any():
-        lat_deg, lon_deg, _ = ecef_to_geodetic(place[usable])
-        turn = enu_rotation(lat_deg, lon_deg)
-        local = turn @ table.site_cov[usable] @ turn.transpose(0, 2, 1)
-        scale = np.maximum(np.trace(local, axis1=1, axis2=2), 1e-12)[:, None, None]
-        lower = np.linalg.cholesky(local + 1e-12 * scale * np.eye(3))
-        roots[usable] = turn.transpose(0, 2, 1) @ lower
-    return roots
-
-
-def _gate_limits(probability: float) -> NDArray[np.float64]:
+def gate_limits(probability: float) -> NDArray[np.float64]:
+    """(4,) float64: what the NIS of a right measurement stays below, by its number of components."""
     if not 0.5 <= probability < 1.0:
         raise InputError(f"gate_probability must lie in [0.5, 1); got {probability}.")
     from scipy.special import chdtri
@@ -215,7 +300,9 @@ def _gate_limits(probability: float) -> NDArray[np.float64]:
     return np.array([0.0, *chdtri([1.0, 2.0, 3.0], 1.0 - probability)])
 
 
-def _sensor_stats(table: Measurements, verdict: NDArray[np.int8], nis_row: NDArray[np.float64]) -> dict[str, dict]:
+def _sensor_stats(
+    table: Measurements, verdict: NDArray[np.int8], nis_row: NDArray[np.float64], noise: NDArray[np.float64]
+) -> dict[str, dict]:
     """Per sensor: what became of its rows, the mean NIS of the accepted ones, and where it was refused for long."""
     real = table.kind != TICK
     components = np.array([0, 3, 2, 1])[table.kind]
@@ -226,6 +313,9 @@ def _sensor_stats(table: Measurements, verdict: NDArray[np.int8], nis_row: NDArr
         one: dict = {name: int(np.sum(mine & (verdict == code))) for code, name in COUNTED.items()}
         refused = np.isin(verdict[mine], (filters.GATED, filters.SHADOWED))
         one["refused"] = _stretches(table.time_us[mine], refused)
+        if sensor.starts_tracks:
+            learnt = noise[row, [filters.BY_STEP, filters.BY_NIS]].max()
+            one["noise_factor"] = float(np.clip(learnt, 1.0, 25.0))
         if taken.any():
             one["mean_nis_per_component"] = float(nis_row[taken].sum() / components[taken].sum())
         stats[sensor.name] = one

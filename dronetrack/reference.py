@@ -5,6 +5,7 @@ They are the oracle of the tests and the named peer of the benchmarks; nothing e
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 from dronetrack.errors import InputError
 from dronetrack.geodesy import ecef_to_geodetic, enu_rotation
 from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, Measurements
-from dronetrack.motion import ConstantVelocity
+from dronetrack.motion import (
+    ConstantAcceleration,
+    ConstantVelocity,
+    CoordinatedTurn,
+    Mixture,
+    Motion,
+    Singer,
+    StopAndGo,
+)
 
 Floats = NDArray[np.float64]
 
@@ -109,30 +118,140 @@ def transition(step_s: float) -> Floats:
     return np.block([[np.eye(3), step_s * np.eye(3)], [np.zeros((3, 3)), np.eye(3)]])
 
 
-def process_noise(state: Floats, step_s: float, motion: ConstantVelocity) -> Floats:
+def process_noise(state: Floats, step_s: float, motion: ConstantVelocity | ConstantAcceleration) -> Floats:
     """Return what a step adds to the covariance, by filterpy's white-noise model in local axes, turned to ECEF.
 
     Parameters
     ----------
-    state : (6,) float64
+    state : (d,) float64
         Where the local axes are taken.
     step_s : float
         Length of the step. [s]
-    motion : ConstantVelocity
+    motion : ConstantVelocity or ConstantAcceleration
         The model.
 
     Returns
     -------
-    (6, 6) float64
-        In ECEF.
+    (d, d) float64
+        In ECEF; d is 6 or 9.
     """
     from filterpy.common import Q_continuous_white_noise
 
-    one_axis = Q_continuous_white_noise(dim=2, dt=step_s)
-    lat_deg, lon_deg, _ = ecef_to_geodetic(state[None, :3])
-    turn = enu_rotation(lat_deg, lon_deg)[0]
+    one_axis = Q_continuous_white_noise(dim=motion.state_size // 3, dt=step_s)
+    turn = _local_axes(state)
     density = turn.T @ np.diag([motion.horizontal_psd, motion.horizontal_psd, motion.vertical_psd]) @ turn
-    return np.kron(np.asarray(one_axis, dtype=np.float64), density)
+    return np.asarray(np.kron(np.asarray(one_axis), density), dtype=np.float64)
+
+
+def discretise(motion: Motion, state: Floats, step_s: float) -> tuple[Floats, Floats]:
+    """Return transition matrix and process noise of any model from its differential equation.
+
+    ``x' = A x + w`` is written down in local axes and put through scipy's matrix exponential (C. F. Van Loan, *IEEE
+    Trans. Automatic Control* 23 (1978) 395-404, doi:10.1109/TAC.1978.1101743). A step over which the model forgets
+    more than e is halved first, and put together again by ``Q(2 t) = F Q F' + Q``: the exponential of the reverse of a
+    decay would drown the rest.
+
+    Parameters
+    ----------
+    motion : Motion
+        The model; d is its `state_size`.
+    state : (d,) float64
+        Where the local axes are taken.
+    step_s : float
+        Length of the step. [s]
+
+    Returns
+    -------
+    transition, noise : (d, d) float64
+        In ECEF.
+    """
+    from scipy.linalg import expm
+
+    d = motion.state_size
+    drift, power = np.zeros((d, d)), np.zeros((d, d))
+    drift[np.arange(d - 3), np.arange(3, d)] = 1.0
+    rate = 0.0
+    if isinstance(motion, Singer):
+        rate, stds = 1.0 / motion.manoeuvre_time_s, (motion.manoeuvre_std_mps2, motion.lift_std_mps2)
+        psds = [2.0 * rate * std**2 for std in stds]
+    elif isinstance(motion, StopAndGo):
+        rate, stds = 1.0 / motion.stop_time_s, (motion.speed_std_mps, motion.climb_std_mps)
+        psds = [2.0 * rate * std**2 for std in stds]
+    else:
+        psds = [motion.horizontal_psd, motion.vertical_psd]
+    drift[d - 3 :, d - 3 :] = -rate * np.eye(3)
+    if isinstance(motion, CoordinatedTurn):
+        omega = np.radians(motion.turn_left_degps)
+        drift[3:5, 3:5] += [[0.0, -omega], [omega, 0.0]]
+    power[d - 3 :, d - 3 :] = np.diag([psds[0], psds[0], psds[1]])
+    halvings = max(0, int(np.ceil(np.log2(max(rate * step_s, 1e-300)))))
+    short_s = step_s / 2**halvings
+    # In units of the step every entry is of order one, and each keeps its digits.
+    unit = np.repeat(short_s ** np.arange(d // 3), 3)
+    drift, power = drift * np.outer(unit, 1.0 / unit), power * np.outer(unit, unit)
+    both = expm(short_s * np.block([[-drift, power], [np.zeros((d, d)), drift.T]]))
+    turn = np.kron(np.eye(d // 3), _local_axes(state))
+    step = both[d:, d:].T
+    noise = (step @ both[:d, d:]) / np.outer(unit, unit)
+    step = step * np.outer(1.0 / unit, unit)
+    for _ in range(halvings):
+        noise = step @ noise @ step.T + noise
+        step = step @ step
+    return turn.T @ step @ turn, turn.T @ noise @ turn
+
+
+def interact(
+    mixture: Mixture, step_s: Floats, z: Floats, noise: Floats, state: Floats, cov: Floats
+) -> Iterator[tuple[Floats, Floats, Floats, Floats, Floats]]:
+    """Filter positions with filterpy's interacting multiple models, step by step.
+
+    filterpy mixes at the start of a prediction, with weights made at the end of the update before it; for steps of
+    different lengths those weights are made again here.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        The models.
+    step_s : (n,) float64
+        Steps, each before its position. [s]
+    z : (n, 3) float64
+        Positions, ECEF. [m]
+    noise : (3, 3) float64
+        Their covariance. [m2]
+    state : (d,) float64
+        Mean at the start, under every model.
+    cov : (d, d) float64
+        Its covariance.
+
+    Yields
+    ------
+    (m,), (m, d), (m, d, d), (d,), (d, d) float64
+        After each position: probability, mean and covariance of each model, mean and covariance of the mixture.
+    """
+    from filterpy.kalman import IMMEstimator, KalmanFilter
+
+    filters = []
+    for _ in mixture.models:
+        kalman = KalmanFilter(dim_x=len(state), dim_z=3)
+        kalman.x, kalman.P, kalman.H, kalman.R = state.copy(), cov.copy(), np.eye(3, len(state)), noise
+        filters.append(kalman)
+    both: Any = IMMEstimator(filters, np.asarray(mixture.initial), mixture.switching(step_s[:1])[0])
+    for step, seen in zip(step_s, z, strict=True):
+        both.M = mixture.switching([step])[0]
+        both._compute_mixing_probabilities()  # noqa: SLF001 - filterpy would keep the weights of the step before
+        mixed = both.omega.T @ np.array([one.x for one in filters])
+        for row, kalman in enumerate(filters):
+            kalman.F, kalman.Q = (one[0] for one in mixture.discretise(row, mixed[row : row + 1, :3], [step]))
+        both.predict()
+        both.update(seen)
+        means, covs = (np.array([getattr(one, name) for one in filters]) for name in "xP")
+        yield both.mu.copy(), means, covs, both.x.copy(), both.P.copy()
+
+
+def _local_axes(state: Floats) -> Floats:
+    """East, north, up at a state, rows."""
+    lat_deg, lon_deg, _ = ecef_to_geodetic(state[None, :3])
+    return enu_rotation(lat_deg, lon_deg)[0]
 
 
 def _update(kalman, table: Measurements, row: int) -> None:  # noqa: ANN001 - filterpy has no types

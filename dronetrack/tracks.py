@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack import geodesy
 from dronetrack.columns import column, same_length
 from dronetrack.errors import InputError
+from dronetrack.measurements import Measurements
+from dronetrack.motion import Mixture, Motion
 
 if TYPE_CHECKING:
     import geopandas
@@ -21,6 +23,31 @@ COASTING = 2
 STATUS_NAMES = ("", "confirmed", "coasting")
 
 CHI2_95_2D = 5.991464547107979  # 95 % quantile of chi-square with 2 degrees of freedom, -2 ln 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """What a track was made of, so that `dronetrack.smooth` can go over it again.
+
+    Parameters
+    ----------
+    measurements : Measurements
+        The table.
+    verdict : (m,) int8
+        What became of each measurement, in the codes of `dronetrack.filtering.COUNTED`.
+    motion : Motion or Mixture
+        How the target was taken to move.
+    weight : (n, k) float64
+        Probability of each of k motion models in each row of the track.
+    noise_factor : (s,) float64
+        How much noisier each sensor proved than it was said to be, in variance.
+    """
+
+    measurements: Measurements
+    verdict: NDArray[np.int8]
+    motion: Motion | Mixture
+    weight: NDArray[np.float64]
+    noise_factor: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +72,8 @@ class Track:
         How many different sensors supported the track within the last second.
     stats : dict
         Counts and estimates of the filter that made it.
+    origin : Origin or None
+        What the whole track was made of; None for a part of a track, or one that comes from elsewhere.
 
     Raises
     ------
@@ -60,6 +89,7 @@ class Track:
     nis: NDArray[np.float64]
     n_sensors: NDArray[np.int16]
     stats: dict = field(default_factory=dict)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -165,6 +195,7 @@ class Track:
             cov=cov,
             nis=self.nis[near],
             n_sensors=self.n_sensors[near],
+            origin=None,
         )
 
     def take(self, rows: ArrayLike) -> Self:
@@ -181,7 +212,7 @@ class Track:
             Those rows.
         """
         names = ("time_us", "status", "state", "cov", "nis", "n_sensors")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        return replace(self, **{name: getattr(self, name)[rows] for name in names}, origin=None)
 
     def to_geodataframe(self) -> "geopandas.GeoDataFrame":
         """Return the track as a table with geometry, in the columns of the mission output.

@@ -319,3 +319,46 @@ def test_a_log_without_positions_is_refused():
     sender.send("attitude", 0, **attitude(0))
     with pytest.raises(FormatError, match="no vehicle in this log says where it is"):
         read_telemetry(sender.log)
+
+
+def sent_late(count, late, by):
+    """A log of heartbeats a tenth of a second apart, in which some arrive `by` seconds later: (bytes, true stamps)."""
+    from pymavlink.dialects.v20 import all as dialect
+
+    sender = dialect.MAVLink(None, srcSystem=1, srcComponent=1)
+    stamps = 1_700_000_000_000_000 + 100_000 * np.arange(count)
+    arrival = stamps + np.where(np.isin(np.arange(count), late), round(by * 1e6), 0)
+    packets = []
+    for _ in range(count):
+        packets.append(dialect.MAVLink_heartbeat_message(2, 3, 0, 0, 4, 3).pack(sender))
+        sender.seq = (sender.seq + 1) % 256
+    order = np.argsort(arrival, kind="stable")
+    return b"".join(int(arrival[row]).to_bytes(8, "big") + packets[row] for row in order), stamps[order]
+
+
+def test_a_late_frame_gets_the_time_at_which_it_would_have_come():
+    from dronetrack.mavlink.clock import on_time
+
+    content, true_us = sent_late(600, [5, 250, 255, 256, 257, 400], 1.33)
+    frames = index_frames(np.frombuffer(content, dtype=np.uint8))
+    stamps, late = on_time(frames.place, frames.receive_us)
+    assert late.sum() == 6
+    assert np.abs(stamps - true_us).max() <= 100_000
+    assert frames.stats["lost_frames"] == 0
+
+
+def test_a_late_frame_is_not_lost_and_a_long_silence_is_not_late():
+    content, _ = sent_late(600, [], 0.0)
+    size = len(content) // 600
+    frames = index_frames(np.frombuffer(content[: 100 * size] + content[250 * size :], dtype=np.uint8))
+    assert frames.stats["lost_frames"] == 150
+    assert (np.diff(frames.place) > 0).all()
+
+
+def test_a_sender_that_does_not_count_has_no_late_frames():
+    from dronetrack.mavlink.clock import on_time
+
+    stamps = np.array([10, 30, 20, 40])
+    moved, late = on_time(np.zeros(4, dtype=np.int64), stamps)
+    assert not late.any()
+    np.testing.assert_array_equal(moved, stamps)

@@ -1,561 +1,650 @@
-"""One target through one time-ordered table of measurements, in one compiled call.
+"""One target through a time-ordered table of measurements: whole, or a stretch at a time, with the same bits.
 
-Legend
-------
-N           size of the state: 6 + shared errors of the sensors
-x (N,)      position [m], velocity [m/s] in ECEF, then errors that sensors share between rows
-P (N, N)    covariance of x
-H (m, N)    measurement matrix, m <= 3; `where` lists the columns that are not zero
-y (m,)      innovation
-R (m, m)    covariance of the error that is new in this row
-S (m, m)    innovation covariance, S = L L'
-W (N, m)    P H' L^-T, so that P - W W' is the updated covariance and W (L^-1 y) the correction
-
-Each sensor owns up to six extra states: three of unit variance that scale the Cholesky factor of the row's `site_cov`
-(first-order Gauss-Markov), one heading error and two boresight angles [rad]. They are considered, not estimated: the
-covariance of the target knows of them, and that keeps it honest.
+Legend (see also `updates`)
+---------------------------
+n           measurements; S sensors; M motion models; D, B, N as in `updates`
+belief      everything that is remembered between two rows; a copy of it is a checkpoint
+ring        the last few beliefs, half a second apart: where to go back to when a sensor is found on the wrong target
+w           weights of the models
 
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
 refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
+
+Each sensor owns up to six shared errors: three of unit variance that scale the Cholesky factor of the row's `site_cov`
+(first-order Gauss-Markov), one heading error and two boresight angles [rad].
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from dronetrack.kernels import kernel
+from dronetrack.kernels.motion import model_one, switching_one, turned_one, up_one
+from dronetrack.kernels.updates import (
+    HEIGHT,
+    LINE_OF_SIGHT,
+    LOG_2PI,
+    TICK,
+    correct_one,
+    innovation_one,
+    linearise_one,
+    own_columns_one,
+    relinearise_one,
+)
 
-TICK, POSITION, LINE_OF_SIGHT, HEIGHT = 0, 1, 2, 3
-UNUSED, ACCEPTED, GATED, SHADOWED, MISSING = 0, 1, 2, 3, 4
+UNUSED, ACCEPTED, GATED, SHADOWED, MISSING, UNFUSED = 0, 1, 2, 3, 4, 5
 CONFIRMED, COASTING = 1, 2
+NOTHING, UPDATE, START = 0, 1, 2
+GATE, STUDENT_T, PDA = 0, 1, 2
 
-LOG_2PI = np.log(2.0 * np.pi)
+RING = 14  # beliefs kept
+RING_STEP_US = 500_000
 FORGET_US = 2_000_000  # a second hypothesis that hears nothing for so long is dropped
+LATCH_US, LATCH_ROWS = 1_000_000, 6  # refused for so long and so often, a sensor looks at something else
+UNFUSE_US = 2_000_000  # of the time before, this much is taken back
+STRAINED = 1.6  # if the sensor's normalised innovations were this large on the mean, per component
+SUPPORT_US = 1_000_000  # a track is confirmed while a sighting of this age supports it
 
-# WGS 84 semi-axes squared: the outward normal of the ellipsoid through (x, y, z) is (x/a2, y/a2, z/b2).
-_A2 = 6378137.0**2
-_B2 = 6356752.314245179**2
+# Columns of belief.clock
+ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS = 0, 1, 2, 3, 4
+# Columns of belief.sensor_us
+HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO = 0, 1, 2, 3, 4, 5, 6
+# Columns of belief.sensor_noise
+BY_STEP, BY_NIS, ROWS, STRAIN, BEFORE = 0, 1, 2, 3, 4  # BEFORE: three components
+# Entries of belief.head
+PENDING, MOMENT, SWAPS, MOVED, RING_NEXT, RING_DUE, TAKEN_BACK = 0, 1, 2, 3, 4, 5, 6
+# Entries of belief.sums
+MOMENT_NIS, LOG_LIKELIHOOD = 0, 1
 
-
-@kernel
-def up_one(position, up):
-    """Fill `up` (3,) with the local vertical at an ECEF position near the ground."""
-    up[0] = position[0] / _A2
-    up[1] = position[1] / _A2
-    up[2] = position[2] / _B2
-    norm = np.sqrt(up[0] ** 2 + up[1] ** 2 + up[2] ** 2)
-    for i in range(3):
-        up[i] /= norm
-
-
-@kernel
-def cholesky_one(A, m, L):
-    """Fill the lower triangle of `L` with the Cholesky factor of the leading (m, m) of `A`; 0 where A is singular."""
-    for i in range(m):
-        for j in range(i + 1):
-            s = A[i, j]
-            for k in range(j):
-                s -= L[i, k] * L[j, k]
-            if i == j:
-                L[i, i] = np.sqrt(s) if s > 0.0 else 0.0
-            else:
-                L[i, j] = s / L[j, j] if L[j, j] > 0.0 else 0.0
-        for j in range(i + 1, m):
-            L[i, j] = 0.0
+NEVER = -(2**62)
 
 
-@kernel
-def predict_one(x, P, dt, q_horizontal, q_vertical, tau_s, variance):
-    """Move (x, P) on by `dt` seconds: constant velocity, and Gauss-Markov decay of the sensors' shared errors.
+class Rows(NamedTuple):
+    """A table of measurements: (n,), ..., `root` (n, 3, 3) is a root of each row's shared covariance."""
 
-    `tau_s`, `variance` (N,) describe the shared errors; their first six entries are not read.
+    time_us: np.ndarray
+    sensor: np.ndarray
+    kind: np.ndarray
+    z: np.ndarray
+    cov: np.ndarray
+    site: np.ndarray
+    root: np.ndarray
+
+
+class Sensors(NamedTuple):
+    """Whether a sensor may start a track (S,); columns (S, 3) of its shared, heading, boresight errors, -1 = none.
+
+    `variance`, `clock` (B,): prior variance of each shared error, and which of `tau_s` is its correlation time.
     """
-    N = x.shape[0]
-    up = np.empty(3)
-    up_one(x, up)
-    for i in range(3):
-        x[i] += dt * x[i + 3]
-    for k in range(6, N):
-        phi = np.exp(-dt / tau_s[k])
-        x[k] *= phi
+
+    starts: np.ndarray
+    columns: np.ndarray
+    variance: np.ndarray
+    clock: np.ndarray
+    tau_s: np.ndarray
+
+
+class Models(NamedTuple):
+    """Motion models: codes (M,), parameters (M, K), generator (M, M) of their switching, first weights (M,)."""
+
+    code: np.ndarray
+    params: np.ndarray
+    rates: np.ndarray
+    weight: np.ndarray
+
+
+class Belief(NamedTuple):
+    """Two hypotheses: x (2, M, D), P (2, M, D, N), w (2, M), clock (2, 5); and what is known of the sensors."""
+
+    x: np.ndarray
+    P: np.ndarray
+    w: np.ndarray
+    sensor_noise: np.ndarray
+    sums: np.ndarray
+    clock: np.ndarray
+    sensor_us: np.ndarray
+    head: np.ndarray
+
+
+class Ring(NamedTuple):
+    """RING beliefs as flat rows of floats and of integers, the current one behind them.
+
+    `at` (RING, 3) holds the next row, the next output row and the time of each; NEVER = empty.
+    """
+
+    floats: np.ndarray
+    integers: np.ndarray
+    at: np.ndarray
+
+
+class Output(NamedTuple):
+    """One row per distinct time at which the track exists; `verdict`, `nis_row` (n,) say what became of each row."""
+
+    time_us: np.ndarray
+    state: np.ndarray
+    cov: np.ndarray
+    weight: np.ndarray
+    status: np.ndarray
+    nis: np.ndarray
+    sensors: np.ndarray
+    moved: np.ndarray
+    verdict: np.ndarray
+    nis_row: np.ndarray
+
+
+@kernel
+def copy_belief_one(ring, source, target):
+    """Copy one belief of a ring over another."""
+    for k in range(ring.floats.shape[1]):
+        ring.floats[target, k] = ring.floats[source, k]
+    for k in range(ring.integers.shape[1]):
+        ring.integers[target, k] = ring.integers[source, k]
+
+
+@kernel
+def copy_hypothesis_one(x, P, w, x_to, P_to, w_to):
+    """Copy the models of one hypothesis over another."""
+    M, D, N = P.shape
+    for m in range(M):
+        w_to[m] = w[m]
+        for i in range(D):
+            x_to[m, i] = x[m, i]
+            for j in range(N):
+                P_to[m, i, j] = P[m, i, j]
+
+
+@kernel
+def combine_one(w, x, P, x_out, P_out):
+    """Moments of a mixture: its mean, and its covariance with the spread between the models."""
+    M, D = x.shape
+    N = P.shape[2]
+    for i in range(D):
+        x_out[i] = 0.0
+        for m in range(M):
+            x_out[i] += w[m] * x[m, i]
+    for i in range(D):
         for j in range(N):
-            P[k, j] *= phi
-            P[j, k] *= phi
-        P[k, k] += (1.0 - phi * phi) * variance[k]
-    for i in range(3):
-        for j in range(N):
-            P[i, j] += dt * P[i + 3, j]
-    for j in range(N):
-        for i in range(3):
-            P[j, i] += dt * P[j, i + 3]
-    dt2 = 0.5 * dt * dt
-    dt3 = dt * dt * dt / 3.0
-    for i in range(3):
-        for j in range(3):
-            q = (q_vertical - q_horizontal) * up[i] * up[j]
-            if i == j:
-                q += q_horizontal
-            P[i, j] += q * dt3
-            P[i, j + 3] += q * dt2
-            P[i + 3, j] += q * dt2
-            P[i + 3, j + 3] += q * dt
-
-
-@kernel
-def linearise_one(x, kind, z, cov, site, C, shared, heading, boresight, H, where, y, R):
-    """Write one measurement as y = H dx + noise of covariance R, at the state x.
-
-    `C` (3, 3) is a root of the row's shared covariance; `shared`, `heading`, `boresight` are the columns of the
-    sensor's own states, -1 where it has none. Returns (m, number of columns in `where`); m = 0 where the target would
-    lie behind the camera.
-    """
-    count = 3
-    for i in range(3):
-        where[i] = i
-    if shared >= 0:
-        for k in range(3):
-            where[count] = shared + k
-            count += 1
-    off = np.zeros(3)
-    if shared >= 0:
-        for i in range(3):
-            for k in range(3):
-                off[i] += C[i, k] * x[shared + k]
-    if kind == POSITION:
-        for i in range(3):
-            for j in range(3):
-                H[i, j] = 1.0 if i == j else 0.0
-                R[i, j] = cov[i, j]
-                if shared >= 0:
-                    H[i, shared + j] = C[i, j]
-            y[i] = z[i] - x[i] - off[i]
-        return 3, count
-    if kind == HEIGHT:
-        up = np.empty(3)
-        up_one(x, up)
-        y[0] = 0.0
-        R[0, 0] = 0.0
-        for i in range(3):
-            H[0, i] = up[i]
-            y[0] += up[i] * (z[i] - x[i] - off[i])
-            for j in range(3):
-                R[0, 0] += up[i] * cov[i, j] * up[j]
-        if shared >= 0:
-            for k in range(3):
-                H[0, shared + k] = up[0] * C[0, k] + up[1] * C[1, k] + up[2] * C[2, k]
-        return 1, count
-    # Line of sight: u = (p - site - off) / range, compared in the plane across it.
-    u = np.empty(3)
-    distance = 0.0
-    for i in range(3):
-        u[i] = x[i] - site[i] - off[i]
-        distance += u[i] * u[i]
-    distance = np.sqrt(distance)
-    along = 0.0
-    for i in range(3):
-        u[i] /= distance
-        along += u[i] * z[i]
-    if distance < 1.0 or along < 0.2:
-        return 0, count
-    E = np.empty((2, 3))  # rows: right (horizontal), and upwards across the line
-    across_axes_one(u, site, E)
-    right_by_heading = np.sqrt(max(0.0, 1.0 - elevation_sine_one(u, site) ** 2))
-    for r in range(2):
-        y[r] = 0.0
-        for i in range(3):
-            y[r] += E[r, i] * z[i]
-            H[r, i] = E[r, i] / distance
-        y[r] /= along
-        if shared >= 0:
-            for k in range(3):
-                H[r, shared + k] = -(E[r, 0] * C[0, k] + E[r, 1] * C[1, k] + E[r, 2] * C[2, k]) / distance
-        for s in range(2):
-            R[r, s] = 0.0
-            for i in range(3):
-                for j in range(3):
-                    R[r, s] += E[r, i] * cov[i, j] * E[s, j]
-    if heading >= 0:
-        where[count] = heading
-        count += 1
-        H[0, heading] = right_by_heading
-        H[1, heading] = 0.0
-        y[0] -= right_by_heading * x[heading]
-    if boresight >= 0:
-        for k in range(2):
-            where[count] = boresight + k
-            count += 1
-            for r in range(2):
-                H[r, boresight + k] = 1.0 if r == k else 0.0
-            y[k] -= x[boresight + k]
-    return 2, count
-
-
-@kernel
-def elevation_sine_one(u, site):
-    """Sine of the elevation of the unit vector `u` seen from `site`."""
-    up = np.empty(3)
-    up_one(site, up)
-    return u[0] * up[0] + u[1] * up[1] + u[2] * up[2]
-
-
-@kernel
-def across_axes_one(u, site, E):
-    """Fill E (2, 3): right (horizontal) and upward unit vectors across the line of sight `u` from `site`.
-
-    Straight down 'right' is taken as east, so nothing blows up there.
-    """
-    up = np.empty(3)
-    up_one(site, up)
-    E[0, 0] = u[1] * up[2] - u[2] * up[1]
-    E[0, 1] = u[2] * up[0] - u[0] * up[2]
-    E[0, 2] = u[0] * up[1] - u[1] * up[0]
-    norm = np.sqrt(E[0, 0] ** 2 + E[0, 1] ** 2 + E[0, 2] ** 2)
-    if norm < 1e-6:
-        norm = np.sqrt(site[0] ** 2 + site[1] ** 2)
-        E[0, 0] = -site[1]
-        E[0, 1] = site[0]
-        E[0, 2] = 0.0
-    for i in range(3):
-        E[0, i] /= norm
-    E[1, 0] = E[0, 1] * u[2] - E[0, 2] * u[1]
-    E[1, 1] = E[0, 2] * u[0] - E[0, 0] * u[2]
-    E[1, 2] = E[0, 0] * u[1] - E[0, 1] * u[0]
-
-
-@kernel
-def innovation_one(P, H, where, count, m, R, y, W, L, v):
-    """Fill W, L and v = L^-1 y; return the normalised innovation squared and log det S."""
-    N = P.shape[0]
-    S = np.empty((3, 3))
-    for r in range(m):
-        for i in range(N):
             s = 0.0
-            for c in range(count):
-                s += P[i, where[c]] * H[r, where[c]]
-            W[i, r] = s
-    for r in range(m):
-        for q in range(r + 1):
-            s = R[r, q]
-            for c in range(count):
-                s += H[r, where[c]] * W[where[c], q]
-            S[r, q] = s
-            S[q, r] = s
-    cholesky_one(S, m, L)
-    nis = 0.0
-    log_det = 0.0
-    for r in range(m):
-        s = y[r]
-        for q in range(r):
-            s -= L[r, q] * v[q]
-        v[r] = s / L[r, r]
-        nis += v[r] * v[r]
-        log_det += 2.0 * np.log(L[r, r])
-    for i in range(N):
-        for r in range(m):
-            s = W[i, r]
-            for q in range(r):
-                s -= L[r, q] * W[i, q]
-            W[i, r] = s / L[r, r]
-    return nis, log_det
+            for m in range(M):
+                s += w[m] * P[m, i, j]
+            P_out[i, j] = s
+        for j in range(D):
+            s = 0.0
+            for m in range(M):
+                s += w[m] * (x[m, i] - x_out[i]) * (x[m, j] - x_out[j])
+            P_out[i, j] += s
 
 
 @kernel
-def correct_one(x, P, W, v, m):
-    """Apply the prepared update to the target: x + W v, P - W W'; P stays symmetric to the bit.
+def mix_one(w, x, P, Pi, room_x, room_P):
+    """Begin a step of the interacting multiple models (Blom, Bar-Shalom 1988, doi:10.1109/9.1299): mix, switch."""
+    M = x.shape[0]
+    switched = np.zeros(M)
+    share = np.empty(M)
+    for m in range(M):
+        for j in range(M):
+            switched[m] += w[j] * Pi[j, m]
+        for j in range(M):
+            share[j] = w[j] * Pi[j, m] / switched[m]
+        combine_one(share, x, P, room_x[m], room_P[m])
+    copy_hypothesis_one(room_x, room_P, switched, x, P, w)
 
-    The sensors' shared errors are considered, not estimated (Schmidt): they keep their own mean and covariance, and
-    only what ties them to the target changes. Estimating them from the same few directions would feed on the
-    linearisation and make the filter sure of biases it cannot see.
-    """
-    N = x.shape[0]
-    for i in range(N):
-        if i < 6:
-            for r in range(m):
-                x[i] += W[i, r] * v[r]
-        for j in range(min(i + 1, 6)):
-            s = P[i, j]
-            for r in range(m):
-                s -= W[i, r] * W[j, r]
+
+@kernel
+def move_one(code, params, dt, phi, clock, x, P, F, Q):
+    """Move one model's (x, P) on: P = F P F' + Q for the target, F P phi for its ties to the shared errors."""
+    D, N = P.shape
+    model_one(code, params, x, dt, F, Q)
+    move_mean_one(F, x)
+    for k in range(D, N):
+        decay = phi[clock[k - D]]
+        for i in range(D):
+            P[i, k] *= decay
+    # F is the identity on the position: (I A; 0 G).
+    column = np.empty(D)
+    for k in range(N):
+        for i in range(D):
+            s = P[i, k] if i < 3 else 0.0
+            for j in range(3, D):
+                s += F[i, j] * P[j, k]
+            column[i] = s
+        for i in range(D):
+            P[i, k] = column[i]
+    for i in range(D):
+        for k in range(D):
+            s = P[i, k] if k < 3 else 0.0
+            for j in range(3, D):
+                s += P[i, j] * F[k, j]
+            column[k] = s
+        for k in range(D):
+            P[i, k] = column[k]
+    for i in range(D):
+        for j in range(i + 1):
+            s = P[i, j] + Q[i, j]
             P[i, j] = s
             P[j, i] = s
 
 
 @kernel
-def weigh_one(x, P, kind, z, cov, site, C, columns, H, where, y, R, W, L, v):
-    """Prepare an update with one measurement: (components, NIS, log-likelihood); 0 components = it cannot be used."""
-    m, count = linearise_one(x, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R)
-    if m == 0:
-        return 0, np.inf, -np.inf
-    nis, log_det = innovation_one(P, H, where, count, m, R, y, W, L, v)
-    return m, nis, -0.5 * (nis + log_det + m * LOG_2PI)
+def move_mean_one(F, x):
+    """Fill x = F x."""
+    D = x.shape[0]
+    moved = np.empty(D)
+    for i in range(D):
+        s = x[i] if i < 3 else 0.0
+        for j in range(3, D):
+            s += F[i, j] * x[j]
+        moved[i] = s
+    for i in range(D):
+        x[i] = moved[i]
 
 
 @kernel
-def relinearise_one(x, P, kind, m, z, cov, site, C, columns, H, where, y, R, W, L, v):
-    """Repeat a line-of-sight update about its own result (iterated extended Kalman filter).
-
-    A direction is only linear over shifts that are small against the range. After a gap the first sighting may move
-    the target by a third of it; two more rounds about the corrected point settle that (Bell, Cathey 1993,
-    doi:10.1109/9.250476). Leaves the last H in W, v; the caller applies them to the state before the update.
-    """
-    N = x.shape[0]
-    moved = np.empty(N)
-    for _ in range(3):
-        shift = 0.0
-        distance = 0.0
-        for i in range(N):
-            moved[i] = x[i]
-            if i < 6:
-                for r in range(m):
-                    moved[i] += W[i, r] * v[r]
-            if i < 3:
-                shift += (moved[i] - x[i]) ** 2
-                distance += (x[i] - site[i]) ** 2
-        if shift < 4e-4 * distance:
-            break
-        usable, count = linearise_one(moved, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R)
-        if usable == 0:
-            break
-        for r in range(m):
-            for i in range(3):
-                y[r] -= H[r, i] * (x[i] - moved[i])
-        innovation_one(P, H, where, count, m, R, y, W, L, v)
+def predict_one(models, sensors, dt, x, P, w, F, Q, Pi, room_x, room_P):
+    """Move a hypothesis on by `dt` seconds: mix the models, then move each; shared errors decay (Gauss-Markov)."""
+    M = x.shape[0]
+    phi = np.empty(sensors.tau_s.shape[0])
+    for c in range(phi.shape[0]):
+        phi[c] = np.exp(-dt / sensors.tau_s[c])
+    if M > 1:
+        switching_one(models.rates, dt, Pi, room_P[0, :M, :M])
+        mix_one(w, x, P, Pi, room_x, room_P)
+    for m in range(M):
+        move_one(models.code[m], models.params[m], dt, phi, sensors.clock, x[m], P[m], F, Q)
 
 
 @kernel
-def ground_on_ray(i, time_us, kind, z, site, point):
+def ground_on_ray(rows, i, point):
     """Fill `point` with where the sighting in row i meets the ground plane of a height row of the same moment.
 
     Returns the range along the ray, or -1 where there is no such row or the ray does not come down to it.
     """
-    n = time_us.shape[0]
-    up = np.empty(3)
+    n = rows.time_us.shape[0]
     first = i
-    while first > 0 and time_us[first - 1] == time_us[i]:
+    while first > 0 and rows.time_us[first - 1] == rows.time_us[i]:
         first -= 1
     best = -1.0
     for j in range(first, n):
-        if time_us[j] != time_us[i]:
+        if rows.time_us[j] != rows.time_us[i]:
             break
-        if kind[j] != HEIGHT or np.isnan(z[j, 0]):
+        if rows.kind[j] != HEIGHT or np.isnan(rows.z[j, 0]):
             continue
-        up_one(z[j], up)
+        up = up_one(rows.z[j])
         fall = 0.0
         drop = 0.0
         for k in range(3):
-            fall += up[k] * z[i, k]
-            drop += up[k] * (z[j, k] - site[i, k])
+            fall += up[k] * rows.z[i, k]
+            drop += up[k] * (rows.z[j, k] - rows.site[i, k])
         if fall < -1e-3 and drop < 0.0 and (best < 0.0 or drop / fall < best):
             best = drop / fall
             for k in range(3):
-                point[k] = site[i, k] + best * z[i, k]
+                point[k] = rows.site[i, k] + best * rows.z[i, k]
     return best
 
 
 @kernel
-def copy_one(x, P, x_to, P_to):
-    """Copy one hypothesis over another."""
-    N = x.shape[0]
-    for i in range(N):
-        x_to[i] = x[i]
-        for j in range(N):
-            P_to[i, j] = P[i, j]
+def start_one(models, point, spread_m, x, P, w):
+    """Put a target at `point`, position unknown to `spread_m`, the rest as unknown as each model says."""
+    M, D = x.shape
+    up = up_one(point)
+    for m in range(M):
+        w[m] = models.weight[m]
+        for i in range(D):
+            x[m, i] = point[i] if i < 3 else 0.0
+            for j in range(P.shape[2]):
+                P[m, i, j] = 0.0
+        for i in range(3):
+            P[m, i, i] = spread_m * spread_m
+            for block in range(1, D // 3):
+                level, rise = models.params[m, 1 + 2 * block] ** 2, models.params[m, 2 + 2 * block] ** 2
+                for j in range(3):
+                    P[m, 3 * block + i, 3 * block + j] = turned_one(level, rise, up, i, j)
 
 
 @kernel
-def start_one(x, P, point, spread_m, speed_std, climb_std):
-    """Put a target at `point`, position unknown to `spread_m`, velocity unknown; the sensors' states stay."""
-    N = x.shape[0]
-    up = np.empty(3)
-    up_one(point, up)
-    for i in range(6):
-        for j in range(N):
-            P[i, j] = 0.0
-            P[j, i] = 0.0
-    for i in range(3):
-        x[i] = point[i]
-        x[i + 3] = 0.0
-        P[i, i] = spread_m * spread_m
-        for j in range(3):
-            q = (climb_std * climb_std - speed_std * speed_std) * up[i] * up[j]
-            if i == j:
-                q += speed_std * speed_std
-            P[i + 3, j + 3] = q
+def clutter_share_one(m, nis, gate, clutter):
+    """Probability that a row in the gate is the target's, where a part `clutter` of such rows is not.
 
-
-@kernel
-def track_rows(
-    time_us,
-    sensor,
-    kind,
-    z,
-    cov,
-    site,
-    root,
-    starts,
-    columns,
-    tau_s,
-    variance,
-    motion,
-    gate,
-    recover_s,
-    support_s,
-    x_out,
-    P_out,
-    time_out,
-    status_out,
-    nis_out,
-    sensors_out,
-    moved_out,
-    verdict,
-    nis_row,
-):
-    """Run the whole table; return (rows written, log-likelihood of what was accepted, swaps).
-
-    `root` (n, 3, 3) is a root of each row's shared covariance; `starts` (s,) says whether a sensor may start a track;
-    `columns` (s, 3) are the state columns of a sensor's shared, heading and boresight errors (-1 = none); `motion` is
-    (q_horizontal, q_vertical, initial speed std, initial climb std); `gate` (4,) the limits of the NIS by number of
-    components. Outputs `*_out` hold one row per distinct time at which the track exists; `verdict`, `nis_row` (n,) say
-    what became of each measurement.
+    Rows of something else lie evenly in the gate, the ellipsoid of volume c_m gate^(m/2) |S|^(1/2).
     """
-    n = time_us.shape[0]
-    N = tau_s.shape[0]
-    n_sensors = starts.shape[0]
-    # Two hypotheses, and room to work for each.
-    x = np.zeros((2, N))
-    P = np.zeros((2, N, N))
-    for k in range(6, N):
-        P[0, k, k] = variance[k]
-    alive = np.zeros(2, dtype=np.bool_)
-    stamp = np.zeros(2, dtype=np.int64)
-    first_hit = np.zeros(2, dtype=np.int64)
-    last_hit = np.zeros(2, dtype=np.int64)
-    hits = np.zeros(2, dtype=np.int64)
+    volume = 2.0 if m == 1 else (np.pi if m == 2 else 4.0 / 3.0 * np.pi)
+    right = (1.0 - clutter) * np.exp(-0.5 * nis - 0.5 * m * LOG_2PI)
+    return right / (right + clutter / (volume * gate ** (0.5 * m)))
+
+
+@kernel
+def noise_one(noise, m, y, R, H, P, dt):
+    """Learn how much noisier than stated a sensor is, from what is new between two rows that follow closely.
+
+    Errors that rows share cancel in the difference of two innovations. What is left is the fresh noise of both, and
+    what the doubt about the velocity makes of the time between them.
+    """
+    if 0.0 < dt < 1.0:
+        ratio = 0.0
+        for r in range(m):
+            drift = 0.0
+            for i in range(3):
+                for j in range(3):
+                    drift += H[r, i] * P[3 + i, 3 + j] * H[r, j]
+            ratio += (y[r] - noise[BEFORE + r]) ** 2 / ((2.0 * R[r, r] + dt * dt * drift) * m)
+        noise[ROWS] = min(noise[ROWS] + 1.0, 200.0)
+        noise[BY_STEP] += (min(ratio, 6.0 * noise[BY_STEP]) - noise[BY_STEP]) / (50.0 + noise[ROWS])
+    for r in range(m):
+        noise[BEFORE + r] = y[r]
+
+
+@kernel
+def emit_one(t, belief, models, sensors, out, rows, x, P, F, Q, Pi, room_x, room_P):
+    """Write the row of the track for time t."""
+    clock = belief.clock
+    if t > clock[0, STAMP]:
+        predict_one(
+            models, sensors, (t - clock[0, STAMP]) * 1e-6, belief.x[0], belief.P[0], belief.w[0],
+            F, Q, Pi, room_x, room_P,
+        )  # fmt: skip
+        clock[0, STAMP] = t
+    combine_one(belief.w[0], belief.x[0], belief.P[0], x, P)
+    out.time_us[rows] = t
+    for a in range(6):
+        out.state[rows, a] = x[a]
+        for b in range(6):
+            out.cov[rows, a, b] = P[a, b]
+    for m in range(belief.w.shape[1]):
+        out.weight[rows, m] = belief.w[0, m]
+    out.status[rows] = CONFIRMED if t - clock[0, LAST_HIT] <= SUPPORT_US else COASTING
+    out.nis[rows] = belief.sums[MOMENT_NIS]
+    supporting = 0
+    for q in range(sensors.starts.shape[0]):
+        if belief.sensor_us[q, HEARD] >= t - SUPPORT_US:
+            supporting += 1
+    out.sensors[rows] = supporting
+    out.moved[rows] = belief.head[MOVED] > 0
+    belief.head[MOVED] = 0
+    belief.sums[MOMENT_NIS] = np.nan
+
+
+@kernel
+def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, ring, out, rows_out, flush):
+    """Run rows `start` to `stop` of the table; return the number of output rows written so far.
+
+    `belief` is the last row of `ring`, in shape. `base` (2,) is what number row 0 and output row 0 have in the whole
+    stream; `gate` (4,) the limits of the NIS by number of components; `options` are (recover_s, coast_step_s, robust
+    method, Student's degrees of freedom, part of clutter, whether noise is learnt). With `flush` the last moment of
+    the table is complete and its output row is written.
+    """
+    M, D, N = belief.P.shape[1], belief.P.shape[2], belief.P.shape[3]
+    clock, about, noise, head = belief.clock, belief.sensor_us, belief.sensor_noise, belief.head
+    recover_us = np.int64(options[0] * 1e6)
+    step_us = np.int64(options[1] * 1e6)
+    robust = int(options[2])
+    variance = sensors.variance
+    F, Q, Pi = np.zeros((D, D)), np.zeros((D, D)), np.zeros((M, M))
+    room_x, room_P = np.zeros((M, D)), np.zeros((M, D, N))
+    x_out, P_out = np.zeros(D), np.zeros((D, N))
+    own = np.zeros(9, dtype=np.int64)
+    H, y, v = np.zeros((3, 9)), np.zeros(3), np.zeros(3)
+    R, L, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((N, 3))
     components = np.zeros(2, dtype=np.int64)
-    nis = np.zeros(2)
-    score = np.zeros(2)
+    nis, score = np.zeros(2), np.zeros(2)
     fits = np.zeros(2, dtype=np.bool_)
-    H = np.zeros((2, 3, N))
-    where = np.zeros((2, N + 8), dtype=np.int64)
-    y = np.zeros((2, 3))
-    v = np.zeros((2, 3))
-    R = np.zeros((2, 3, 3))
-    L = np.zeros((2, 3, 3))
-    W = np.zeros((2, N, 3))
+    act = np.zeros(2, dtype=np.int64)
     point = np.zeros(3)
-    heard = np.full(n_sensors, -(2**62), dtype=np.int64)
-    recover_us = np.int64(recover_s * 1e6)
-    support_us = np.int64(support_s * 1e6)
-    rows = 0
-    swaps = 0
-    log_likelihood = 0.0
-    moment_nis = np.nan
-    moved = False
-    for i in range(n):
-        t = time_us[i]
-        s = sensor[i]
-        k = np.int64(kind[i])
-        if k != TICK and (np.isnan(z[i, 0]) or (k == LINE_OF_SIGHT and np.isnan(site[i, 0]))):
-            verdict[i] = MISSING
-        elif k != TICK:
-            if alive[1] and t - last_hit[1] > FORGET_US:
-                alive[1] = False
-            for h in range(2):
-                fits[h] = False
-                score[h] = -np.inf
-                if alive[h]:
-                    if t > stamp[h]:
-                        predict_one(x[h], P[h], (t - stamp[h]) * 1e-6, motion[0], motion[1], tau_s, variance)
-                        stamp[h] = t
-                    components[h], nis[h], score[h] = weigh_one(
-                        x[h], P[h], k, z[i], cov[i], site[i], root[i], columns[s],
-                        H[h], where[h], y[h], R[h], W[h], L[h], v[h],
-                    )  # fmt: skip
-                    fits[h] = components[h] > 0 and nis[h] <= gate[components[h]]
-            if alive[0] and components[0] > 0:
-                nis_row[i] = nis[0]
-            # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
-            owned = starts[s] and fits[1] and hits[1] >= 4 and score[1] > score[0] and t - last_hit[0] > support_us
-            taken = fits[0] and not owned
-            if taken:
-                if k == LINE_OF_SIGHT:
-                    relinearise_one(
-                        x[0], P[0], k, components[0], z[i], cov[i], site[i], root[i], columns[s],
-                        H[0], where[0], y[0], R[0], W[0], L[0], v[0],
-                    )  # fmt: skip
-                correct_one(x[0], P[0], W[0], v[0], components[0])
-                verdict[i] = ACCEPTED
-                log_likelihood += score[0]
-                heard[s] = t
-                if starts[s]:
-                    hits[0] += 1
-                    last_hit[0] = t
-                    moment_nis = nis[0]
-            elif alive[0]:
-                verdict[i] = GATED
-            if fits[1] and (owned or not (taken and starts[s])):
-                correct_one(x[1], P[1], W[1], v[1], components[1])
-                if starts[s]:
-                    hits[1] += 1
-                    last_hit[1] = t
-                    verdict[i] = SHADOWED
-            elif starts[s] and not taken and not alive[1]:
-                # Nobody explains this row: it starts the track, or a second opinion.
-                if k == LINE_OF_SIGHT:
-                    spread = ground_on_ray(i, time_us, kind, z, site, point)
-                else:
-                    spread = np.sqrt(cov[i, 0, 0] + cov[i, 1, 1] + cov[i, 2, 2])
-                    for c in range(3):
-                        point[c] = z[i, c]
-                        spread += np.abs(root[i, c, 0]) + np.abs(root[i, c, 1]) + np.abs(root[i, c, 2])
-                    spread = 10.0 * spread + 1.0
-                if spread > 0.0:
-                    h = 1 if alive[0] else 0
-                    if h == 1:
-                        copy_one(x[0], P[0], x[1], P[1])
-                    start_one(x[h], P[h], point, spread, motion[2], motion[3])
-                    m, _, _ = weigh_one(
-                        x[h], P[h], k, z[i], cov[i], site[i], root[i], columns[s],
-                        H[h], where[h], y[h], R[h], W[h], L[h], v[h],
-                    )  # fmt: skip
-                    correct_one(x[h], P[h], W[h], v[h], m)
-                    alive[h] = True
-                    stamp[h] = t
-                    first_hit[h] = t
-                    last_hit[h] = t
-                    hits[h] = 1
-                    if h == 0:
-                        verdict[i] = ACCEPTED
-                        heard[s] = t
-            if (
-                alive[1]
-                and hits[1] >= 8
-                and last_hit[1] - first_hit[1] >= recover_us
-                and last_hit[1] - last_hit[0] >= recover_us
-            ):
-                copy_one(x[1], P[1], x[0], P[0])
-                stamp[0] = stamp[1]
-                last_hit[0] = last_hit[1]
-                hits[0] = hits[1]
-                alive[1] = False
-                swaps += 1
-                moved = True
-        if alive[0] and (i + 1 == n or time_us[i + 1] != t):
-            if t > stamp[0]:
-                predict_one(x[0], P[0], (t - stamp[0]) * 1e-6, motion[0], motion[1], tau_s, variance)
-                stamp[0] = t
-            time_out[rows] = t
-            for a in range(6):
-                x_out[rows, a] = x[0, a]
-                for b in range(6):
-                    P_out[rows, a, b] = P[0, a, b]
-            status_out[rows] = CONFIRMED if t - last_hit[0] <= support_us else COASTING
-            nis_out[rows] = moment_nis
-            supporting = 0
-            for q in range(n_sensors):
-                if heard[q] >= t - support_us:
-                    supporting += 1
-            sensors_out[rows] = supporting
-            moved_out[rows] = moved
-            moved = False
-            moment_nis = np.nan
-            rows += 1
-    return rows, log_likelihood, swaps
+    i = start
+    while i < stop or (flush and head[PENDING]):
+        # A moment is complete when the next one begins: its output row, and predicted rows up to the next.
+        t = rows.time_us[i] if i < stop else head[MOMENT] + 1
+        if head[PENDING] and t != head[MOMENT]:
+            head[PENDING] = 0
+            moment = head[MOMENT]
+            while clock[0, ALIVE] and moment < t:
+                emit_one(moment, belief, models, sensors, out, rows_out, x_out, P_out, F, Q, Pi, room_x, room_P)
+                rows_out += 1
+                moment += step_us
+        if i == stop:
+            break
+        if not head[PENDING]:
+            head[MOMENT] = t
+            if clock[0, ALIVE] and t >= head[RING_DUE]:
+                slot = head[RING_NEXT]
+                head[RING_NEXT] = (slot + 1) % RING
+                head[RING_DUE] = t + RING_STEP_US
+                copy_belief_one(ring, RING, slot)
+                ring.at[slot, 0] = base[0] + i
+                ring.at[slot, 1] = base[1] + rows_out
+                ring.at[slot, 2] = t
+            head[PENDING] = 1
+        s = rows.sensor[i]
+        k = np.int64(rows.kind[i])
+        starts = sensors.starts[s]
+        missing = np.isnan(rows.z[i, 0]) or (k == LINE_OF_SIGHT and np.isnan(rows.site[i, 0]))
+        skipped = about[s, SKIP_FROM] <= t <= about[s, SKIP_TO]
+        if k == TICK or missing or skipped:
+            if k != TICK:
+                out.verdict[i] = MISSING if missing else UNFUSED
+            i += 1
+            continue
+        if clock[1, ALIVE] and t - clock[1, LAST_HIT] > FORGET_US:
+            clock[1, ALIVE] = 0
+        own_columns_one(sensors.columns[s], D, own)
+        scale = 1.0
+        if options[5] > 0.0 and starts:
+            scale = min(25.0, max(1.0, noise[s, BY_STEP], noise[s, BY_NIS]))
+        for h in range(2):
+            fits[h] = False
+            score[h] = -np.inf
+            act[h] = NOTHING
+            if not clock[h, ALIVE]:
+                continue
+            if t > clock[h, STAMP]:
+                dt = (t - clock[h, STAMP]) * 1e-6
+                predict_one(models, sensors, dt, belief.x[h], belief.P[h], belief.w[h], F, Q, Pi, room_x, room_P)
+                clock[h, STAMP] = t
+            combine_one(belief.w[h], belief.x[h], belief.P[h], x_out, P_out)
+            m = linearise_one(x_out, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale, H, y, R)
+            components[h] = m
+            if m == 0:
+                continue
+            nis[h], log_det = innovation_one(P_out, variance, H, own, m, R, y, W, L, v)
+            score[h] = -0.5 * (nis[h] + log_det + m * LOG_2PI)
+            fits[h] = nis[h] <= gate[m]
+            if h == 0:
+                out.nis_row[i] = nis[0]
+                if starts:
+                    for r in range(m):
+                        R[r, r] /= scale
+                    noise_one(noise[s], m, y, R, H, P_out, (t - about[s, SAID]) * 1e-6)
+                    about[s, SAID] = t
+        # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
+        alone = t - clock[0, LAST_HIT] > SUPPORT_US
+        owned = starts and fits[1] and clock[1, HITS] >= 4 and score[1] > score[0] and alone
+        taken = fits[0] and not owned
+        share = 1.0
+        spread = 0.0
+        if taken:
+            act[0] = UPDATE
+            out.verdict[i] = ACCEPTED
+            belief.sums[LOG_LIKELIHOOD] += score[0]
+            if starts:
+                if robust == PDA:
+                    share = clutter_share_one(components[0], nis[0], gate[components[0]], options[4])
+                elif robust == STUDENT_T:
+                    scale *= max(1.0, (options[3] + nis[0]) / (options[3] + components[0]))
+                strain_one(noise[s], nis[0] / components[0], (t - about[s, HEARD]) * 1e-6)
+                clock[0, HITS] += 1
+                clock[0, LAST_HIT] = t
+                belief.sums[MOMENT_NIS] = nis[0]
+            about[s, REFUSED_ROWS] = 0
+            about[s, HEARD] = t
+        elif clock[0, ALIVE]:
+            out.verdict[i] = GATED
+            if about[s, REFUSED_ROWS] == 0:
+                about[s, REFUSED_FROM] = t
+                about[s, STRAINED_THEN] = 1 if noise[s, STRAIN] > STRAINED else 0
+            about[s, REFUSED_ROWS] += 1
+        if fits[1] and (owned or not (taken and starts)):
+            act[1] = UPDATE
+            if starts:
+                clock[1, HITS] += 1
+                clock[1, LAST_HIT] = t
+                out.verdict[i] = SHADOWED
+        elif starts and not taken and not clock[1, ALIVE]:
+            # Nobody explains this row: it starts the track, or a second opinion.
+            spread = start_from_one(rows, i, k, point)
+            if spread > 0.0:
+                h = 1 if clock[0, ALIVE] else 0
+                act[h] = START
+                clock[h, ALIVE] = 1
+                clock[h, STAMP] = t
+                clock[h, FIRST_HIT] = t
+                clock[h, LAST_HIT] = t
+                clock[h, HITS] = 1
+                if h == 0:
+                    out.verdict[i] = ACCEPTED
+                    about[s, HEARD] = t
+        for h in range(2):
+            if act[h] == START:
+                start_one(models, point, spread, belief.x[h], belief.P[h], belief.w[h])
+            if act[h] != NOTHING:
+                update_one(
+                    belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, share if h == 0 else 1.0, variance,
+                    own, H, y, R, W, L, v,
+                )  # fmt: skip
+        if (
+            clock[1, ALIVE]
+            and clock[1, HITS] >= 8
+            and clock[1, LAST_HIT] - clock[1, FIRST_HIT] >= recover_us
+            and clock[1, LAST_HIT] - clock[0, LAST_HIT] >= recover_us
+        ):
+            copy_hypothesis_one(
+                belief.x[1], belief.P[1], belief.w[1], belief.x[0], belief.P[0], belief.w[0]
+            )  # fmt: skip
+            for column in (STAMP, LAST_HIT, HITS):
+                clock[0, column] = clock[1, column]
+            clock[1, ALIVE] = 0
+            head[SWAPS] += 1
+            head[MOVED] = 1
+        i += 1
+        latched = about[s, REFUSED_ROWS] >= LATCH_ROWS and t - about[s, REFUSED_FROM] >= LATCH_US
+        if starts and latched and about[s, STRAINED_THEN]:
+            # The sensor looks at something else, and pulled at the track before that was seen: take it back.
+            about[s, STRAINED_THEN] = 0
+            slot = take_back_one(belief, ring, s, t, base)
+            if slot >= 0:
+                i = ring.at[slot, 0] - base[0]
+                rows_out = ring.at[slot, 1] - base[1]
+    return rows_out
+
+
+@kernel
+def start_from_one(rows, i, kind, point):
+    """Fill `point` with the place that row i fixes; return how unsure it is [m], or -1 where it fixes none."""
+    if kind == LINE_OF_SIGHT:
+        return ground_on_ray(rows, i, point)
+    spread = np.sqrt(rows.cov[i, 0, 0] + rows.cov[i, 1, 1] + rows.cov[i, 2, 2])
+    for c in range(3):
+        point[c] = rows.z[i, c]
+        spread += np.abs(rows.root[i, c, 0]) + np.abs(rows.root[i, c, 1]) + np.abs(rows.root[i, c, 2])
+    return 10.0 * spread + 1.0
+
+
+@kernel
+def strain_one(noise, strain, gap_s):
+    """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run."""
+    noise[STRAIN] += min(1.0, max(0.05, gap_s)) * (strain - noise[STRAIN])
+    noise[BY_NIS] *= 1.0 + (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
+    noise[BY_NIS] = min(25.0, max(1.0, noise[BY_NIS]))
+
+
+@kernel
+def take_back_one(belief, ring, s, now_us, base):
+    """Go back to before sensor s was first refused, and leave out what it said from then to now.
+
+    Returns the slot of the belief gone back to, -1 where none is old enough or its rows are no longer at hand.
+    """
+    about, head = belief.sensor_us, belief.head
+    from_us = about[s, REFUSED_FROM] - UNFUSE_US
+    slot = -1
+    for one in range(RING):
+        at = ring.at[one, 2]
+        at_hand = ring.at[one, 0] >= base[0] and ring.at[one, 1] >= base[1]
+        if NEVER < at <= from_us and at_hand and (slot < 0 or at > ring.at[slot, 2]):
+            slot = one
+    if slot < 0:
+        return slot
+    for one in range(RING):
+        if ring.at[one, 2] > ring.at[slot, 2]:
+            ring.at[one, 2] = NEVER
+    if from_us > about[s, SKIP_TO] or about[s, SKIP_FROM] > from_us:
+        about[s, SKIP_FROM] = from_us
+    about[s, SKIP_TO] = now_us
+    skips = about[:, SKIP_FROM:].copy()
+    times = head[TAKEN_BACK] + 1
+    copy_belief_one(ring, slot, RING)
+    for q in range(about.shape[0]):
+        about[q, SKIP_FROM] = skips[q, 0]
+        about[q, SKIP_TO] = skips[q, 1]
+    head[TAKEN_BACK] = times
+    return slot
+
+
+@kernel
+def update_one(x, P, w, rows, i, k, scale, share, variance, own, H, y, R, W, L, v):
+    """Correct every model of a hypothesis with row i, and weigh the models by how well they foresaw it."""
+    M = x.shape[0]
+    best = -np.inf
+    for m in range(M):
+        parts = linearise_one(x[m], k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale, H, y, R)
+        nis, log_det = 1e3, 0.0
+        if parts > 0:
+            nis, log_det = innovation_one(P[m], variance, H, own, parts, R, y, W, L, v)
+            if k == LINE_OF_SIGHT:
+                relinearise_one(
+                    x[m], P[m], variance, k, parts, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
+                    own, H, y, R, W, L, v,
+                )  # fmt: skip
+            correct_one(x[m], P[m], W, v, parts, share)
+        w[m] = np.log(max(w[m], 1e-300)) - 0.5 * share * (nis + log_det)
+        best = max(best, w[m])
+    total = 0.0
+    for m in range(M):
+        w[m] = np.exp(w[m] - best)
+        total += w[m]
+    for m in range(M):
+        w[m] /= total
+
+
+@kernel
+def shared_root_rows(z, site, site_cov, root):
+    """Fill root (n, 3, 3), C C' = site_cov, from the Cholesky factor in local axes: these turn slowly along a track."""
+    T, A, L = np.empty((3, 3)), np.empty((3, 3)), np.zeros((3, 3))
+    for n in range(z.shape[0]):
+        place = z[n] if np.isnan(site[n, 0]) else site[n]
+        trace = site_cov[n, 0, 0] + site_cov[n, 1, 1] + site_cov[n, 2, 2]
+        for i in range(3):
+            for j in range(3):
+                root[n, i, j] = 0.0
+        if np.isnan(place[0]) or trace <= 0.0:
+            continue
+        up = up_one(place)
+        level = np.sqrt(place[0] ** 2 + place[1] ** 2)
+        T[0, 0], T[0, 1], T[0, 2] = (-place[1] / level, place[0] / level, 0.0) if level > 1.0 else (0.0, 1.0, 0.0)
+        T[2, 0], T[2, 1], T[2, 2] = up
+        T[1, 0] = up[1] * T[0, 2] - up[2] * T[0, 1]
+        T[1, 1] = up[2] * T[0, 0] - up[0] * T[0, 2]
+        T[1, 2] = up[0] * T[0, 1] - up[1] * T[0, 0]
+        for i in range(3):
+            for j in range(3):
+                A[i, j] = 1e-12 * trace if i == j else 0.0
+                for a in range(3):
+                    for b in range(3):
+                        A[i, j] += T[i, a] * site_cov[n, a, b] * T[j, b]
+        for i in range(3):
+            for j in range(i + 1):
+                s = A[i, j]
+                for k in range(j):
+                    s -= L[i, k] * L[j, k]
+                L[i, j] = np.sqrt(max(s, 0.0)) if i == j else (s / L[j, j] if L[j, j] > 0.0 else 0.0)
+        for i in range(3):
+            for j in range(3):
+                for k in range(j, 3):
+                    root[n, i, j] += T[k, i] * L[k, j]

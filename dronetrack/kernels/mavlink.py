@@ -136,16 +136,43 @@ def gather(data, payload, size, rows, out):
 
 
 @kernel
-def lost_frames(source, sequence, last):
-    """Frames missing by the sequence numbers of each source; `last` (65536,) starts at -1.
+def unwrap(source, sequence, place):
+    """Fill `place` (n,) with each frame's number in its sender's own count, without the wrap at 256; return the loss.
 
-    A step back (128 or more forwards) is a frame that came late or a sender that repeats its number, not a loss.
+    A step of 128 or more is a frame that came late unless most of the sender's next nine frames do not go on from where
+    it stood before: then it is a long loss. A late frame was not lost; a sender that repeats its number loses nothing.
     """
+    n = source.shape[0]
+    follow = np.empty(n, dtype=np.int64)
+    last = np.full(65536, -1, dtype=np.int64)
+    for i in range(n - 1, -1, -1):
+        follow[i] = last[source[i]]
+        last[source[i]] = i
+    last[:] = -1
+    newest = np.zeros(65536, dtype=np.int64)
     lost = 0
-    for i in range(source.shape[0]):
-        before = last[source[i]]
-        missing = (np.int64(sequence[i]) - before - 1) & 0xFF
-        if before >= 0 and missing < 128:
-            lost += missing
-        last[source[i]] = sequence[i]
+    for i in range(n):
+        s = source[i]
+        if last[s] < 0:
+            newest[s] = sequence[i]
+            place[i] = newest[s]
+            last[s] = i
+            continue
+        step = (np.int64(sequence[i]) - newest[s]) & 0xFF
+        if step >= 128:
+            votes = 0
+            j = follow[i]
+            for _ in range(9):
+                if j < 0:
+                    break
+                goes_on = ((np.int64(sequence[j]) - newest[s]) & 0xFF) < 128
+                votes += 1 if goes_on else -1
+                j = follow[j]
+            if votes > -5:
+                place[i] = newest[s] + step - 256
+                lost = max(lost - 1, 0)
+                continue
+        newest[s] += step
+        place[i] = newest[s]
+        lost += max(step - 1, 0)
     return lost

@@ -27,6 +27,7 @@ AGREE_S = 1.0
 RECEIVER_LATENCY_S, RECEIVER_LATENCY_STD_S = 0.2, 0.1
 ENVELOPE_STD_S = 0.05
 BIN_US = 5_000_000
+LATEST_US = 5_000_000  # a frame that seems to be later than this has a number that was misread
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -152,6 +153,47 @@ def receive_to_utc(clock: Clock, receive_us: Times) -> Times:
     if clock.source != "system_time" or not np.isfinite(clock.receive_minus_system_time_s):
         return receive_us
     return receive_us - np.int64(round((clock.receive_minus_system_time_s - clock.latency_s) * 1e6))
+
+
+def on_time(place: NDArray[np.int64], receive_us: Times) -> tuple[Times, NDArray[np.bool_]]:
+    """Bring the stamps of frames that came late back to when they would have come.
+
+    A sender counts its frames, so whatever arrives after a frame with a higher number was sent before that one. A late
+    frame was sent between its neighbours in the count: it gets the middle of their stamps.
+
+    Parameters
+    ----------
+    place : (n,) int64
+        Number of each frame of one sender in its own count, see `Frames.place`.
+    receive_us : (n,) int64
+        Receiver's stamps, in the order of the log. [us]
+
+    Returns
+    -------
+    receive_us : (n,) int64
+        The stamps; those of late frames moved. [us]
+    late : (n,) bool
+        Which were late. A sender that does not count has none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> on_time(np.array([1, 3, 4, 2]), np.array([10, 30, 40, 45]))[0].tolist()
+    [10, 30, 40, 20]
+    """
+    order = np.argsort(place, kind="stable")
+    numbers, stamps = place[order], receive_us[order]
+    # Earliest stamp of any frame with a higher number.
+    earliest = np.append(np.minimum.accumulate(stamps[::-1])[::-1], np.iinfo(np.int64).max)
+    after = earliest[np.searchsorted(numbers, numbers, side="right")]
+    late = np.zeros(len(place), dtype=np.bool_)
+    late[order] = (stamps > after) & (stamps - after < LATEST_US)
+    right = np.flatnonzero(~late[order])
+    moved = receive_us.copy()
+    if len(right) and late.any():
+        between = np.interp(numbers[late[order]], numbers[right], stamps[right])
+        moved[order[late[order]]] = np.rint(between).astype(np.int64)
+    return moved, late
 
 
 def _verdict(source: ClockSource, apart_s: float) -> tuple[str, float]:

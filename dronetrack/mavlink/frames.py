@@ -33,6 +33,9 @@ class Frames:
         ``system_id << 8 | component_id``.
     sequence : (n,) uint8
         Sequence number.
+    place : (n,) int64
+        Number of the frame in its sender's own count: the sequence number without its wrap at 256. Frames that came
+        late have smaller ones than those before them.
     receive_us : (n,) int64
         The receiver's stamp. [us, its clock]
     stats : dict
@@ -46,6 +49,7 @@ class Frames:
     message: NDArray[np.int32]
     source: NDArray[np.int32]
     sequence: NDArray[np.uint8]
+    place: NDArray[np.int64]
     receive_us: NDArray[np.int64]
     stats: dict[str, int]
 
@@ -135,16 +139,17 @@ def index_frames(data: NDArray[np.uint8], *, stamped: bool = True) -> Frames:
     n = kernels.scan(
         data, stamped, layouts.crc_extras(), _CRC, payload, size, message, source, sequence, receive, counts
     )
-    last = np.full(65536, -1, dtype=np.int64)
+    place = np.empty(n, dtype=np.int64)
+    lost = kernels.unwrap(source[:n], sequence[:n], place)
     stats = {
         "frames": int(n),
         "bad_frames": int(counts[1]),
-        "lost_frames": int(kernels.lost_frames(source[:n], sequence[:n], last)),
+        "lost_frames": int(lost),
         "skipped_bytes": int(counts[0]),
         "unknown_id_frames": int(counts[2]),
         "cut_bytes": int(counts[3]),
     }
-    return Frames(data, payload[:n], size[:n], message[:n], source[:n], sequence[:n], receive[:n], stats)
+    return Frames(data, payload[:n], size[:n], message[:n], source[:n], sequence[:n], place, receive[:n], stats)
 
 
 def _bytes(source: str | pathlib.Path | bytes) -> tuple[NDArray[np.uint8], str]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dronetrack import geodesy
 from dronetrack.errors import FormatError, InputError
-from dronetrack.mavlink.clock import ClockSource, boot_to_utc, fit_clock, receive_to_utc
+from dronetrack.mavlink.clock import ClockSource, boot_to_utc, fit_clock, on_time, receive_to_utc
 from dronetrack.mavlink.frames import Frames, read_frames
 from dronetrack.mavlink.layouts import message_id, message_name
 from dronetrack.telemetry import (
@@ -140,9 +140,10 @@ class _Reader:
 
     def __init__(self, frames: Frames, system: int, clock: ClockSource) -> None:
         self.frames, self.system = frames, system
+        self.stats: dict = {}
+        self.receive_us = self._on_time()
         self.autopilot = self._autopilot()
         self.clock = self._clock(clock)
-        self.stats: dict = {}
 
     def telemetry(self, name: str, label: str) -> Telemetry:
         position = self._position()
@@ -170,7 +171,17 @@ class _Reader:
     def _columns(self, name: str) -> tuple[NDArray[np.void], Times]:
         """Wire values and receive stamps of one message."""
         values, rows = self.frames.columns(message_id(name), self.system)
-        return values, self.frames.receive_us[rows]
+        return values, self.receive_us[rows]
+
+    def _on_time(self) -> Times:
+        """Receive stamps in which no frame of this system is late."""
+        stamps = self.frames.receive_us.copy()
+        self.stats["late_frames"] = 0
+        for sender in np.unique(self.frames.source[self.frames.system_id == self.system]):
+            rows = np.flatnonzero(self.frames.source == sender)
+            stamps[rows], late = on_time(self.frames.place[rows], stamps[rows])
+            self.stats["late_frames"] += int(late.sum())
+        return stamps
 
     def _clock(self, source: ClockSource) -> Clock:
         boot, receive, rows, pair = [], [], [], []
@@ -187,7 +198,7 @@ class _Reader:
         unix_us = np.concatenate(pair)[order]
         # A boot time of zero is 'unknown', as cameras send it.
         known = boot_us > 0
-        boot_us, unix_us, receive = boot_us[known], unix_us[known], self.frames.receive_us[index[known]]
+        boot_us, unix_us, receive = boot_us[known], unix_us[known], self.receive_us[index[known]]
         pairs = np.flatnonzero(unix_us >= 0)
         return fit_clock(boot_us, receive, pairs, unix_us[pairs], source=source, ardupilot=self.autopilot == ARDUPILOT)
 
