@@ -19,13 +19,15 @@ from dronetrack.telemetry import ARDUPILOT, Telemetry
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.units import UnitReports
 
-GimbalFrame = Literal["auto", "levelled", "body", "earth"]
+GimbalFrame = Literal["auto", "levelled", "body", "earth", "body_quaternion"]
 FRAME_CODES: dict[GimbalFrame, int] = {
     "auto": -1,
     "levelled": kernels.LEVELLED,
     "body": kernels.BODY,
     "earth": kernels.EARTH,
+    "body_quaternion": kernels.BODY,
 }
+SERVO_FRAMES = ("body", "body_quaternion")
 
 TRACKING_ACTIVE = 1  # CAMERA_TRACKING_STATUS_FLAGS
 TRACKING_ERROR = 2
@@ -162,7 +164,8 @@ def sightings(
         What the gimbal quaternion is relative to: ``levelled`` is roll and pitch to the horizon and yaw to the
         vehicle's heading, ``body`` is the vehicle's body, ``earth`` is the horizon and north. ``auto`` believes the
         flags of each message, as the MAVLink gimbal protocol v2 says. ArduPilot's servo mounts lie there: their
-        quaternion holds the angles of the pan, roll and tilt servos, and ``body`` reads it so in ArduPilot's logs.
+        quaternion holds the angles of the pan, roll and tilt servos, and ``body`` reads it so in ArduPilot's logs;
+        ``body_quaternion`` takes it as it stands.
     latency_s : float or "auto", optional
         From image to message, for rows without a time stamp of their own. ``auto`` finds the delay at which the
         camera's own motion cancels best out of the lines of sight. [s]
@@ -198,7 +201,7 @@ def sightings(
     if gimbal_frame == "auto":
         gimbal_frame = put_right.gimbal_frame
     if errors is None:
-        errors = SERVO_ERRORS if gimbal_frame == "body" else CameraErrors()
+        errors = SERVO_ERRORS if gimbal_frame in SERVO_FRAMES else CameraErrors()
     if aim == "auto":
         aim = "tracked" if len(telemetry.image_target.time_us) else "boresight"
     view = tracked_view(telemetry, errors) if aim == "tracked" else boresight_view(telemetry)
@@ -660,7 +663,7 @@ def _roughness(
     for row, delay in enumerate(delays_s):
         time_us = view.time_us - np.int64(round(delay * 1e6))
         direction = _directions(telemetry, view.ray, time_us, gimbal_frame)[1]
-        rates = np.diff(direction, axis=0) / step_s[:, None]
+        rates = np.diff(direction, axis=0) / np.maximum(step_s, 1e-3)[:, None]
         rough[row] = np.linalg.norm(np.diff(rates, axis=0)[even], axis=1)
     return rough[:, ~np.isnan(rough).any(axis=0)]
 

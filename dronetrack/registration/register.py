@@ -13,11 +13,10 @@ from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration.adjustment import HEADING, LATENCY, N_CONSTANTS, YAW, Adjustment, Fixes, Sighter
 from dronetrack.registration.frames import (
-    FRAMES,
-    SURE,
     correlation_factor,
     frame_prior,
     frame_probabilities,
+    likeliest,
     stated_frame,
 )
 from dronetrack.registration.start import knots_of, measured_fixes, path_through, sighted_path, thinned, unit_fixes
@@ -26,6 +25,7 @@ from dronetrack.sensing import (
     LATENCY_TYPICAL_S,
     LATENCY_TYPICAL_STD_S,
     SERVO_ERRORS,
+    SERVO_FRAMES,
     CameraErrors,
     Correction,
     GimbalFrame,
@@ -40,6 +40,7 @@ from dronetrack.units import UnitReports
 
 Floats = NDArray[np.float64]
 
+SERVO_LAG_S = 0.05  # a mount that says what it was told, not where it points
 LATENCY_LEAST_PRIOR_S = 0.03
 LATENCY_FLOOR_S = 0.005  # rows 50 ms apart, held or interpolated by whoever used them
 STEPS = 14
@@ -63,7 +64,7 @@ class Priors:
     """
 
     boresight_std_deg: float = 0.5
-    heading_std_deg: float = 1.0
+    heading_std_deg: float = 1.5
     scale_std: float = 0.01
 
     def __post_init__(self) -> None:
@@ -101,7 +102,7 @@ class Registration:
         Standard deviations; that of something that the data do not tell is the one it had before. 0 = not in question.
     cov : (5, 5) float64
         Covariance of the five in the order and units above.
-    gimbal_frame : {"auto", "levelled", "body", "earth"}
+    gimbal_frame : GimbalFrame
         The frame that fits; ``auto`` (what the flags say) where the sightings do not tell.
     frame_probability : dict
         Probability of each frame; the prior where nothing was observed, empty where the frame was given.
@@ -250,7 +251,7 @@ def register_to_places(
         One drone; its `image_target` holds the image points, in any number for each moment.
     place_ecef_m : (n, 3) float64
         Where each image point is; NaN where that is not known. [m]
-    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+    gimbal_frame : GimbalFrame, optional
         As in `dronetrack.sensing.sightings`.
     latency_s : float, optional
         From image to the time stamp of its message; not estimated here. [s]
@@ -366,15 +367,17 @@ def _with_frame(one: _Entry, units: list[Fixes], terrain: Terrain | None, motion
     frame, probability, stats = one.frame, {}, {}
     delay = one.latency(one.view, frame)
     if frame == "auto":
-        hypotheses = {name: one.sighter_in(name, one.errors or CameraErrors(), one.view, delay) for name in FRAMES}
+        hypotheses = {
+            name: one.sighter_in(name, one.errors or CameraErrors(), one.view, delay)
+            for name in frame_prior(one.telemetry)
+        }
         probability, fits = frame_probabilities(hypotheses, units, terrain, motion)
-        best = max(probability, key=lambda name: probability[name])
-        sure = probability[best] >= SURE
+        best, sure = likeliest(probability)
         frame = best if sure else "auto"
         if sure and best != stated_frame(one.telemetry):
             delay = one.latency(one.view, best)
         stats = {"frame_observed": sure, "frame_stated": stated_frame(one.telemetry), "frame_fits": fits}
-    errors = one.errors or (SERVO_ERRORS if frame == "body" else CameraErrors())
+    errors = one.errors or (SERVO_ERRORS if frame in SERVO_FRAMES else CameraErrors())
     return replace(
         one,
         frame=frame,
@@ -481,7 +484,7 @@ def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Re
     units = np.array([*np.degrees([1.0, 1.0, 1.0]), 1.0, 1.0]) * (std > 0.0)
     cov = cov * np.outer(units, units)
     if std[LATENCY] > 0.0:
-        cov[LATENCY, LATENCY] += LATENCY_FLOOR_S**2
+        cov[LATENCY, LATENCY] += (SERVO_LAG_S if one.frame in SERVO_FRAMES else LATENCY_FLOOR_S) ** 2
     values = np.where(std > 0.0, constants * np.where(units > 0.0, units, 1.0), constants)
     stats["clock_std_s"] = one.telemetry.clock.std_s
     return Registration(
