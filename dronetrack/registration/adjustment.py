@@ -169,7 +169,7 @@ class Adjustment:
     def _prior(self, motion: ConstantVelocity) -> Floats:
         """Banded information of what is known before any sighting: quadratic, so it is built once."""
         knots, size = self.knots, self.size
-        A = np.zeros((4 * size, knots.n * size))
+        A = np.zeros((4 * size, knots.n * size), order="F")
         none, rhs = np.zeros((0, 0)), np.zeros(knots.n * size)
         first = np.arange(knots.n_intervals)[:, None]
         columns = self._path_columns(first + np.arange(4))
@@ -274,7 +274,7 @@ class Adjustment:
         from scipy.linalg import cholesky_banded
 
         n, m = self.band.size, self.border.size
-        A, B, C, g = self.prior.copy(), np.zeros((n, m)), np.zeros((m, m)), np.zeros(n + m)
+        A, B, C, g = self.prior.copy(order="F"), np.zeros((n, m)), np.zeros((m, m)), np.zeros(n + m)
         g[:n] = -_banded_product(self.prior, self.band.ravel())
         C[np.arange(m), np.arange(m)], g[n:] = self._constants_prior()
         for columns, border, jac, residual in blocks:
@@ -499,12 +499,9 @@ def _spread(weights: Floats, by: Floats) -> Floats:
 
 def _banded_product(A: Floats, x: Floats) -> Floats:
     """Symmetric banded matrix (lower form) times vector."""
-    out = A[0] * x
-    for below in range(1, len(A)):
-        if A[below].any():
-            out[below:] += A[below, :-below] * x[:-below]
-            out[:-below] += A[below, :-below] * x[below:]
-    return out
+    from scipy.linalg.blas import dsbmv
+
+    return np.asarray(dsbmv(len(A) - 1, 1.0, A, x, lower=1), dtype=np.float64)
 
 
 def inverse_root(cov: Floats) -> Floats:

@@ -24,8 +24,8 @@ STATED_PRIOR = 0.6  # what a gimbal's flags say is right more often than not; se
 SURE = 0.9
 NEVER_SURER = 0.001  # something that nobody thought of
 MAX_LAG = 400
-STEPS = 7
-FEWEST_ROWS = 40
+STEPS = 6
+FEWEST_ROWS, FRAME_ROWS = 40, 1_200
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def _fit(
     one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> dict[str, float] | None:
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
-    one = replace(one, wanders=False, view=every(one.view, 2))
+    one = replace(one, wanders=False, view=every(one.view, max(2, len(one.view.time_us) // FRAME_ROWS)))
     knots = knots_of([one])
     path = first_path(knots, [one], fixes, terrain, motion)
     if path is None:

@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 SERVO_LAG_S = 0.05  # a mount that says what it was told, not where it points
 LATENCY_LEAST_PRIOR_S = 0.03
 LATENCY_FLOOR_S = 0.005  # rows 50 ms apart, held or interpolated by whoever used them
-STEPS = 14
+STEPS = 10
 FOREVER_S = 1e9
 SMOOTHER = 4.0
 FEWEST_ROWS = 20
@@ -411,7 +411,7 @@ def _adjust(
     other = Adjustment(knots, (joint.origin, joint.band[:, :3]), sighters, inside, terrain, smoother)
     other.band, other.border = joint.band.copy(), joint.border.copy()
     other.noise = joint.noise
-    _converge(other, STEPS // 2)
+    _converge(other, STEPS - 3)
     moved = other.border - joint.border
     worth = np.array([1.0 / correlation_factor(joint.sights(number).residual) for number in range(len(sighters))])
     constants, cov = _honest(joint, cov, moved.ravel(), np.repeat(worth, N_CONSTANTS))

@@ -17,7 +17,7 @@ from dronetrack.units import UnitReports
 Floats = NDArray[np.float64]
 
 RATE_HZ = 4.0
-MOST_ROWS = 12_000
+MOST_ROWS = 4_000
 FIX_RATE_HZ = 2.0
 END_STD_RAD = 0.02
 UNIT_FRESH_M, UNIT_FRESH_UP_M = 1.0, 5.0
