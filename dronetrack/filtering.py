@@ -175,13 +175,14 @@ class Settings:
 
 def sensor_table(sensors: Sequence[Sensor], shares: NDArray[np.bool_]) -> filters.Sensors:
     """Give each sensor's shared errors their columns, and each column its prior variance and correlation time."""
-    columns = np.full((len(sensors), 3), -1, dtype=np.int64)
+    columns = np.full((len(sensors), 4), -1, dtype=np.int64)
     times: list[float] = []
     variance: list[float] = []
     for row, sensor in enumerate(sensors):
         blocks = (
             (3 if shares[row] else 0, sensor.shared_time_s, 1.0),
             (1 if sensor.heading_std_rad else 0, sensor.heading_time_s, sensor.heading_std_rad**2),
+            (1 if sensor.wander_std_rad else 0, sensor.wander_time_s, sensor.wander_std_rad**2),
             (2 if sensor.boresight_std_rad else 0, sensor.boresight_time_s, sensor.boresight_std_rad**2),
         )
         for block, (size, time_s, power) in enumerate(blocks):

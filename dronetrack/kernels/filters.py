@@ -10,8 +10,8 @@ w           weights of the models
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
 refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
 
-Each sensor owns up to six shared errors: three of unit variance that scale the Cholesky factor of the row's `site_cov`
-(first-order Gauss-Markov), one heading error and two boresight angles [rad].
+Each sensor owns up to seven shared errors: three of unit variance that scale the Cholesky factor of the row's `site_cov`
+(first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
 """
 
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from dronetrack.kernels.updates import (
     HEIGHT,
     LINE_OF_SIGHT,
     LOG_2PI,
+    OWN,
     TICK,
     correct_one,
     innovation_one,
@@ -72,7 +73,7 @@ class Rows(NamedTuple):
 
 
 class Sensors(NamedTuple):
-    """Whether a sensor may start a track (S,); columns (S, 3) of its shared, heading, boresight errors, -1 = none.
+    """Whether a sensor may start a track (S,); columns (S, 4) of its shared, heading, wander, boresight errors; -1 = none.
 
     `variance`, `clock` (B,): prior variance of each shared error, and which of `tau_s` is its correlation time.
     """
@@ -381,8 +382,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
     F, Q, Pi = np.zeros((D, D)), np.zeros((D, D)), np.zeros((M, M))
     room_x, room_P = np.zeros((M, D)), np.zeros((M, D, N))
     x_out, P_out = np.zeros(D), np.zeros((D, N))
-    own = np.zeros(9, dtype=np.int64)
-    H, y, v = np.zeros((3, 9)), np.zeros(3), np.zeros(3)
+    own = np.zeros(OWN, dtype=np.int64)
+    H, y, v = np.zeros((3, OWN)), np.zeros(3), np.zeros(3)
     R, L, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((N, 3))
     components = np.zeros(2, dtype=np.int64)
     nis, score = np.zeros(2), np.zeros(2)
