@@ -273,7 +273,7 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
         done += 1
     for entry in what.drones:
         tell(f"reading {entry.id}", done / steps)
-        telemetry = read_telemetry(entry.log, entry.system_id, name=entry.id)
+        telemetry = read_telemetry(entry.log, entry.system_id, name=entry.id).steadied()
         drones.append(telemetry)
         stats["drones"][entry.id] = telemetry.stats
         done += 1
@@ -330,7 +330,7 @@ def _sense(
             batches.append(geo_targets(telemetry, latency_s=delay, authority=entry.authority))
         stats["drones"][entry.id] = {**telemetry.stats, "registration": one.stats, "registered": str(one)}
         for reports in units:
-            check = check_gimbal_frame(telemetry, reports, gimbal_frame=one.gimbal_frame)
+            check = check_gimbal_frame(telemetry, reports, gimbal_frame=entry.gimbal_frame)
             if not check["agrees"]:
                 stats["drones"][entry.id]["gimbal_frame_check"] = check
                 stats.setdefault("warnings", []).append(f"{entry.id}: {check['warning']}")
