@@ -200,7 +200,7 @@ def imm_turn() -> Scenario:
         420.0,
         Legs(((125.0, 0.0), (90.0, -1.0), (125.0, 0.0), (30.0, 3.0), (1e3, 0.0)), 120.0, 270.0, (25e3, 10e3, 0.0)),
         (Positions("radar", sampling=Sampling(rate_hz=0.2), std_m=(100.0, 100.0, 10.0)),),
-        motion=ConstantVelocity(horizontal_psd=2.0, vertical_psd=0.02, initial_speed_std_mps=120.0),
+        motion=ConstantVelocity(horizontal_psd=20.0, vertical_psd=0.02, initial_speed_std_mps=85.0),
         truth_step_s=5.0,
     )
 
@@ -229,7 +229,7 @@ def bearings_only() -> Scenario:
             Positions("guess", sampling=Sampling(rate_hz=0.001, windows_s=((0.0, 1.0),)), std_m=(2e3, 2e3, 1.0)),
             Camera(
                 "ship", sampling=Sampling(rate_hz=1.0 / 60.0), errors=budget, height_m=30.0, circle_m=5000.0,
-                period_s=7200.0, terrain_std_m=0.1,
+                period_s=7200.0, terrain_std_m=0.0,
             ),
         ),
         motion=quiet,

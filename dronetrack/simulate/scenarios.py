@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
+from dronetrack.metrics import Bound, cramer_rao_bound
 from dronetrack.motion import ConstantVelocity
 from dronetrack.simulate.sensors import FROM_TARGET, GROUND, Rows, SimulatedSensor, World
 from dronetrack.simulate.targets import NearlyConstantVelocity, Origin, TargetMotion, gauss_markov
@@ -196,6 +197,19 @@ class Simulation:
         """The target of every run."""
         return tuple(self.truth(run) for run in range(len(self)))
 
+    def bound(self) -> Bound:
+        """Return the posterior Cramer-Rao bound of the runs, at the times of the truth, for the scenario's `motion`.
+
+        Returns
+        -------
+        Bound
+            See `dronetrack.metrics.cramer_rao_bound`; only rows that do come from the target count.
+        """
+        tables = [run.of_target for run in self]
+        first = min(int(table.time_us[0]) for table in tables)
+        wanted = self.time_us[self.time_us >= first]
+        return cramer_rao_bound(tables, self.truths, self.scenario.motion, time_us=wanted)
+
 
 def simulate(scenario: "Scenario | str", *, runs: int = 1, rng: np.random.Generator) -> Simulation:
     """Draw the runs of a scenario, all at once.
@@ -226,7 +240,7 @@ def simulate(scenario: "Scenario | str", *, runs: int = 1, rng: np.random.Genera
     --------
     >>> simulation = simulate("straight", runs=3, rng=np.random.default_rng(1))
     >>> len(simulation), len(simulation[0].measurements), simulation.state.shape
-    (3, 301, (3, 301, 6))
+    (3, 301, (3, 361, 6))
     """
     from dronetrack.simulate.library import scenario as named
 

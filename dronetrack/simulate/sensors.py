@@ -18,6 +18,7 @@ from dronetrack.simulate.targets import gauss_markov
 FROM_TARGET, FROM_CLUTTER, FROM_LOOK_ALIKE = 0, 1, 2
 HFOV_RAD = np.radians(60.0)  # turns a pixel error into an angle
 GROUND_WHITE_M = 0.3  # as `dronetrack.sensing.ground_heights` states it
+LEVEL_M = 500.0  # the Earth falls away by 2 cm over this distance
 GROUND = Sensor("terrain", shared_time_s=30.0, starts_tracks=False)
 
 Floats = NDArray[np.float64]
@@ -423,7 +424,7 @@ class Camera:
         return place, np.where(fooled, np.int8(FROM_LOOK_ALIKE), cause)
 
     def _heights(self, world: World, turn: Floats, place: Floats, lines: Rows, rng: np.random.Generator) -> Rows:
-        """Where each stated line meets the ground that the map shows, in the level plane at the place looked at."""
+        """Where each stated line meets the level ground that the map shows, if that is near the place looked at."""
         up = turn[:, :, 2]
         error = self.terrain_std_m * world.ground + GROUND_WHITE_M * rng.normal(size=up.shape[:2])
         ground = place + error[..., None] * up
@@ -431,6 +432,7 @@ class Camera:
         drop = np.sum((ground - lines.site_ecef_m) * up, axis=2)
         meets = (fall < -1e-3) & (drop < 0.0)
         point = lines.site_ecef_m + np.where(meets, drop / np.where(meets, fall, 1.0), 0.0)[..., None] * lines.z
+        meets &= np.linalg.norm(point - ground, axis=2) < LEVEL_M
         return Rows(
             GROUND,
             HEIGHT,
