@@ -82,14 +82,20 @@ def cramer_rao_bound(
     *,
     time_us: ArrayLike | None = None,
     position_std_m: float = 1e4,
+    same_geometry: bool = False,
 ) -> Bound:
     """Return the posterior Cramer-Rao bound of a target that moves as `motion` says, seen by these rows.
 
     The information recursion of Tichavsky, Muravchik, Nehorai (1998, doi:10.1109/78.668800): for linear motion the
-    information of the next moment is ``inverse(Q + F inverse(J) F') + E[H' inverse(R) H]``, and the expectation over
-    trajectories is the mean over runs. Errors that rows share (drone position, heading, boresight, ground height) are
-    states of the recursion, so their own observability counts. The mean over runs also averages over rows that some
-    runs lost, which keeps it a bound (Hernandez, Farina, Ristic 2006, doi:10.1109/TAES.2006.314576).
+    information of the next moment is ``inverse(Q + F inverse(J) F') + E[H' inverse(R) H]``. Errors that rows share
+    (drone position, heading, boresight, ground height) are states of the recursion, so what a filter could learn of
+    them counts.
+
+    Which rows came, and where each sensor stood, is known to a filter. So by default the recursion runs through each
+    run with its own rows, and the covariances are averaged (the enumeration of Hernandez, Farina, Ristic 2006,
+    doi:10.1109/TAES.2006.314576). With `same_geometry` the information is averaged instead, which is the expectation
+    over trajectories to the letter; runs with drones in different places would then lend each other their views, and
+    the bound becomes lower than any filter can reach.
 
     Where the truth moves in another way than `motion`, this is the bound of what a filter could do that knows no more
     than that: its RMSE on a calmer truth may well be lower.
@@ -106,6 +112,8 @@ def cramer_rao_bound(
         When the bound is wanted; by default at the time of every row. [us, UTC]
     position_std_m : float, optional
         Of each axis of the first position, before any row. [m]
+    same_geometry : bool, optional
+        Whether all runs have the same rows from the same places, so that only the trajectory is chance.
 
     Returns
     -------
@@ -128,12 +136,28 @@ def cramer_rao_bound(
     parts = [_whitened(table, truth, layout) for table, truth in zip(tables, paths, strict=True)]
     rows_us = np.concatenate([part[0] for part in parts])
     wanted = np.unique(rows_us) if time_us is None else np.unique(column("time_us", time_us, np.int64, (None,)))
-    rows = np.concatenate([part[1] for part in parts]) / np.sqrt(len(tables))
-    where = np.concatenate([part[2] for part in parts])
-    first = paths[0].at(rows_us[:1])
-    start, spread, density = _prior(first, layout, motion, position_std_m)
-    n, k = len(rows_us), len(wanted)
-    both_us = np.concatenate([rows_us, wanted])
+    spread, density = _prior(paths[0].at(rows_us[:1]), layout, motion, position_std_m)
+    if same_geometry:
+        rows = np.concatenate([part[1] for part in parts]) / np.sqrt(len(parts))
+        parts = [(rows_us, rows, np.concatenate([part[2] for part in parts]))]
+    cov = np.zeros((len(wanted), TARGET_SIZE, TARGET_SIZE))
+    for part in parts:
+        cov += _recursion(*part, wanted, density, layout, spread) / len(parts)
+    return Bound(wanted, cov)
+
+
+def _recursion(
+    rows_us: NDArray[np.int64],
+    rows: Floats,
+    where: NDArray[np.int64],
+    wanted_us: NDArray[np.int64],
+    density: Floats,
+    layout: "_Layout",
+    spread: Floats,
+) -> Floats:
+    """Covariance (k, 6, 6) at the wanted times, each after the rows of that time."""
+    n, k = len(rows_us), len(wanted_us)
+    both_us = np.concatenate([rows_us, wanted_us])
     order = np.argsort(both_us, kind="stable")
     out = np.empty((k, TARGET_SIZE, TARGET_SIZE))
     kernels.bound_rows(
@@ -142,12 +166,12 @@ def cramer_rao_bound(
         np.concatenate([where, np.full((k, 9), -1, dtype=np.int64)])[order],
         np.concatenate([np.full(n, -1, dtype=np.int64), np.arange(k)])[order],
         density,
-        start,
+        layout.tau_s,
         layout.variance,
-        spread,
+        spread.copy(),
         out,
     )
-    return Bound(wanted, out)
+    return out
 
 
 class _Layout:
@@ -178,17 +202,15 @@ class _Layout:
         self.tau_s, self.variance = np.array(tau), np.array(variance)
 
 
-def _prior(
-    first: Track, layout: _Layout, motion: ConstantVelocity, position_std_m: float
-) -> tuple[Floats, Floats, Floats]:
-    """Correlation times (N,), prior covariance (N, N) and density of the acceleration (3, 3), both in ECEF."""
+def _prior(first: Track, layout: _Layout, motion: ConstantVelocity, position_std_m: float) -> tuple[Floats, Floats]:
+    """Prior covariance (N, N) and density of the acceleration (3, 3), both in ECEF."""
     turn = geodesy.enu_rotation(first.lat_deg, first.lon_deg)[0]
     spread = np.diag(layout.variance)
     speeds = np.array([motion.initial_speed_std_mps] * 2 + [motion.initial_climb_std_mps])
     spread[:3, :3] = position_std_m**2 * np.eye(3)
     spread[3:6, 3:6] = turn.T @ np.diag(speeds**2) @ turn
     density = turn.T @ np.diag([motion.horizontal_psd, motion.horizontal_psd, motion.vertical_psd]) @ turn
-    return layout.tau_s, spread, np.ascontiguousarray(density)
+    return spread, np.ascontiguousarray(density)
 
 
 def _whitened(

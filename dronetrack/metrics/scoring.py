@@ -122,7 +122,7 @@ class Score:
         lines = (
             f"runs         {self.n_runs}, {self.n_rows} rows",
             f"position     RMSE {self.position_rmse_m:.2f} m{bound}",
-            f"             along {self.along_rmse_m:.2f} m, across {self.across_rmse_m:.2f} m, up {self.up_rmse_m:.2f} m",
+            f"             along {self.along_rmse_m:.2f}, across {self.across_rmse_m:.2f}, up {self.up_rmse_m:.2f} m",
             f"             horizontal median {self.median_m:.2f} m, 95 % {self.p95_m:.2f} m",
             f"velocity     RMSE {self.velocity_rmse_mps:.2f} m/s",
             _say("ANEES", self.nees),
@@ -189,13 +189,9 @@ def errors_of(track: Track, truth: Track, *, settle_s: float = 0.0) -> Errors:
     """
     rows = (track.time_us >= truth.time_us[0]) & (track.time_us <= truth.time_us[-1]) if len(truth) else None
     if rows is None or not len(track):
-        return Errors(
-            np.zeros(0, dtype=np.int64),
-            np.zeros((0, 6)),
-            np.zeros((0, 6, 6)),
-            *np.zeros((3, 0, 3)),
-            np.zeros((0, 2, 2)),
-        )
+        three = np.zeros((0, 3))
+        none = np.zeros(0, dtype=np.int64)
+        return Errors(none, np.zeros((0, 6)), np.zeros((0, 6, 6)), three, three, three, np.zeros((0, 2, 2)))
     rows &= track.time_us >= track.time_us[0] + round(settle_s * 1e6)
     rows &= np.append(np.diff(track.time_us) > 0, True)
     seen = track.take(rows)

@@ -4,19 +4,11 @@
 once, the same bits from the same seed. `fly` makes the log of one drone, message by message, for tests of `sightings`.
 """
 
+from dronetrack.simulate.cameras import Camera, LookAlike, exact
 from dronetrack.simulate.flight import Flight, FlightErrors, Mount, fly
 from dronetrack.simulate.library import scenario, scenario_names
 from dronetrack.simulate.scenarios import Radio, Run, Scenario, Simulation, simulate
-from dronetrack.simulate.sensors import (
-    FROM_CLUTTER,
-    FROM_LOOK_ALIKE,
-    FROM_TARGET,
-    Camera,
-    Contacts,
-    LookAlike,
-    Positions,
-    Sampling,
-)
+from dronetrack.simulate.sensors import FROM_CLUTTER, FROM_LOOK_ALIKE, FROM_TARGET, Contacts, Positions, Sampling
 from dronetrack.simulate.targets import AlongRoute, Free, Legs, NearlyConstantVelocity, StopAndGo, Turns
 
 __all__ = [
@@ -41,6 +33,7 @@ __all__ = [
     "Simulation",
     "StopAndGo",
     "Turns",
+    "exact",
     "fly",
     "scenario",
     "scenario_names",

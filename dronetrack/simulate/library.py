@@ -6,10 +6,13 @@ from collections.abc import Callable
 import numpy as np
 
 from dronetrack.errors import InputError
+from dronetrack.geodesy import msl_to_hae
 from dronetrack.motion import ConstantVelocity
+from dronetrack.roads import Route
 from dronetrack.sensing import CameraErrors
+from dronetrack.simulate.cameras import Camera, LookAlike, exact
 from dronetrack.simulate.scenarios import Radio, Scenario
-from dronetrack.simulate.sensors import Camera, Contacts, LookAlike, Positions, Sampling, exact
+from dronetrack.simulate.sensors import Contacts, Positions, Sampling
 from dronetrack.simulate.targets import AlongRoute, Legs, NearlyConstantVelocity, StopAndGo, Turns
 
 ROAD = ConstantVelocity()
@@ -169,8 +172,12 @@ def budapest_nadlac() -> Scenario:
         )
         for unit in range(8)
     )
+    lat_deg, lon_deg = np.array(BUDAPEST_NADLAC_DEG).T
+    road = Route.from_lat_lon(
+        lat_deg, lon_deg, alt_hae_m=msl_to_hae(lat_deg, lon_deg, np.full(len(lat_deg), 90.0)), corner_radius_m=800.0
+    )
     drive = AlongRoute(
-        BUDAPEST_NADLAC_DEG,
+        road,
         cruise_mps=((0.0, 14.0), (8.0, 20.0), (12.0, 30.0), (95.0, 31.0), (160.0, 27.0), (180.0, 29.0), (212.0, 12.0),
                     (218.0, 20.0), (240.0, 20.0)),
         stops=((88.0, 1500.0), (165.0, 600.0), (214.0, 180.0)),

@@ -10,7 +10,8 @@ from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.metrics import Bound, cramer_rao_bound
 from dronetrack.motion import ConstantVelocity
-from dronetrack.simulate.sensors import FROM_TARGET, GROUND, Rows, SimulatedSensor, World
+from dronetrack.simulate.cameras import Camera
+from dronetrack.simulate.sensors import FROM_TARGET, GROUND, Contacts, Positions, Rows, World
 from dronetrack.simulate.targets import NearlyConstantVelocity, Origin, TargetMotion, gauss_markov
 from dronetrack.tracks import CONFIRMED, Track
 
@@ -75,7 +76,7 @@ class Scenario:
     about: str
     duration_s: float
     target: TargetMotion
-    sensors: tuple[SimulatedSensor, ...]
+    sensors: tuple[Positions | Contacts | Camera, ...]
     motion: ConstantVelocity = field(default_factory=ConstantVelocity)
     radio: Radio = field(default_factory=Radio)
     blind_s: tuple[tuple[float, float], ...] = ()
@@ -197,18 +198,23 @@ class Simulation:
         """The target of every run."""
         return tuple(self.truth(run) for run in range(len(self)))
 
-    def bound(self) -> Bound:
+    def bound(self, *, same_geometry: bool = False) -> Bound:
         """Return the posterior Cramer-Rao bound of the runs, at the times of the truth, for the scenario's `motion`.
+
+        Parameters
+        ----------
+        same_geometry : bool, optional
+            See `dronetrack.metrics.cramer_rao_bound`.
 
         Returns
         -------
         Bound
-            See `dronetrack.metrics.cramer_rao_bound`; only rows that do come from the target count.
+            Mean over the runs; only rows that do come from the target count.
         """
         tables = [run.of_target for run in self]
         first = min(int(table.time_us[0]) for table in tables)
         wanted = self.time_us[self.time_us >= first]
-        return cramer_rao_bound(tables, self.truths, self.scenario.motion, time_us=wanted)
+        return cramer_rao_bound(tables, self.truths, self.scenario.motion, time_us=wanted, same_geometry=same_geometry)
 
 
 def simulate(scenario: "Scenario | str", *, runs: int = 1, rng: np.random.Generator) -> Simulation:

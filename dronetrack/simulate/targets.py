@@ -17,6 +17,7 @@ from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.kernels import simulate as kernels
 from dronetrack.motion import ConstantVelocity
+from dronetrack.roads import Route
 
 Floats = NDArray[np.float64]
 Origin = tuple[float, float, float]
@@ -104,14 +105,14 @@ class Turns:
 
     def draw(self, seconds: Floats, runs: int, origin: Origin, rng: np.random.Generator) -> Floats:
         """Return the truth of all runs; see `NearlyConstantVelocity.draw`."""
-        lengths, rates, courses = rng.spawn(3)
+        waits, lengths, rates, sides, courses = rng.spawn(5)
         span_s = float(seconds[-1] - seconds[0])
         pairs = int(span_s / (self.turn_s[0] + self.straight_s[0])) + 1
         legs = np.stack(
-            [lengths.uniform(*self.straight_s, (runs, pairs)), lengths.uniform(*self.turn_s, (runs, pairs))], axis=2
+            [waits.uniform(*self.straight_s, (runs, pairs)), lengths.uniform(*self.turn_s, (runs, pairs))], axis=2
         ).reshape(runs, 2 * pairs)
         rate = np.zeros((runs, 2 * pairs))
-        rate[:, 1::2] = rates.uniform(*self.rate_deg_s, (runs, pairs)) * rates.choice([-1.0, 1.0], (runs, pairs))
+        rate[:, 1::2] = rates.uniform(*self.rate_deg_s, (runs, pairs)) * sides.choice([-1.0, 1.0], (runs, pairs))
         course = courses.uniform(0.0, 360.0, (runs, 1))
         return _turning(seconds, legs, rate, course, self.speed_mps, origin, np.zeros(3))
 
@@ -166,16 +167,16 @@ class StopAndGo:
 
     def draw(self, seconds: Floats, runs: int, origin: Origin, rng: np.random.Generator) -> Floats:
         """Return the truth of all runs; see `NearlyConstantVelocity.draw`."""
-        speeds, paces, lengths, courses = rng.spawn(4)
+        speeds, paces, lengths, waits, begins, courses = rng.spawn(6)
         cycles = int((seconds[-1] - seconds[0]) / (self.cruise_s[0] + self.stop_s[0])) + 2
         shape = (runs, cycles)
         cruise = speeds.uniform(*self.cruise_mps, shape)
         ramps = cruise[:, :, None] / paces.uniform(*self.acceleration_mps2, (*shape, 2))
-        cruising, waiting = lengths.uniform(*self.cruise_s, shape), lengths.uniform(*self.stop_s, shape)
+        cruising, waiting = lengths.uniform(*self.cruise_s, shape), waits.uniform(*self.stop_s, shape)
         lasts = np.stack([ramps[..., 0], cruising, ramps[..., 1], waiting], axis=2).reshape(runs, -1)
         ends = np.stack([cruise, cruise, np.zeros(shape), np.zeros(shape)], axis=2).reshape(runs, -1)
         # Each run begins somewhere within its first cycle.
-        began = lengths.uniform(0.0, 1.0, runs) * lasts[:, :4].sum(axis=1)
+        began = begins.uniform(0.0, 1.0, runs) * lasts[:, :4].sum(axis=1)
         knots = np.hstack([np.zeros((runs, 1)), np.cumsum(lasts, axis=1)]) - began[:, None]
         speed = _piecewise(seconds - seconds[0], knots, np.hstack([np.zeros((runs, 1)), ends]))
         course = courses.uniform(0.0, 2.0 * np.pi, (runs, 1, 1))
@@ -188,15 +189,15 @@ class StopAndGo:
 
 @dataclass(frozen=True, slots=True)
 class AlongRoute:
-    """A vehicle on a road through waypoints: a smooth line at a height above the sea, at changing speed, with stops.
+    """A vehicle that drives along a road at changing speed, with stops.
 
-    The speed along the way is `cruise_mps`, changed linearly between the given kilometres; each run drives faster and
-    slower than that by a wandering share.
+    The speed on the way is `cruise_mps`, changing evenly between the given kilometres; each run drives faster and
+    slower than that by a wandering share. At the end of the road it stands.
 
     Parameters
     ----------
-    waypoints_deg : tuple of (float, float)
-        Latitude and longitude of at least two points. [deg]
+    route : Route
+        The road; give its corners a radius, so that the course does not jump.
     cruise_mps : tuple of (float, float)
         Kilometre and speed there. [km], [m/s]
     stops : tuple of (float, float), optional
@@ -205,27 +206,19 @@ class AlongRoute:
         Standard deviation of the share by which a run is faster or slower.
     speed_time_s : float, optional
         How long that lasts. [s]
-    alt_msl_m : float, optional
-        Height of the road above the geoid. [m]
     """
 
-    waypoints_deg: tuple[tuple[float, float], ...]
+    route: Route
     cruise_mps: tuple[tuple[float, float], ...]
     stops: tuple[tuple[float, float], ...] = ()
     speed_std: float = 0.07
     speed_time_s: float = 60.0
-    alt_msl_m: float = 90.0
 
     def __post_init__(self) -> None:
-        if len(self.waypoints_deg) < 2:
-            raise InputError(f"a route needs at least two waypoints; got {len(self.waypoints_deg)}.")
-        if min(speed for _, speed in self.cruise_mps) <= 0.0:
+        if not self.cruise_mps or min(speed for _, speed in self.cruise_mps) <= 0.0:
             raise InputError("cruise_mps must be positive everywhere; use stops to stand.")
-
-    @property
-    def length_m(self) -> float:
-        """Length of the route. [m]"""
-        return float(self._line()[0][-1])
+        if any(not 0.0 <= at_km <= self.route.length_m / 1000.0 for at_km, _ in self.stops):
+            raise InputError(f"every stop must lie on the road of {self.route.length_m / 1000.0:.1f} km.")
 
     def draw(self, seconds: Floats, runs: int, origin: Origin, rng: np.random.Generator) -> Floats:  # noqa: ARG002
         """Return the truth of all runs; see `NearlyConstantVelocity.draw`. `origin` is not read."""
@@ -235,51 +228,21 @@ class AlongRoute:
         # A run lives through the nominal drive at its own pace; halves of two steps make place and speed agree.
         lived = np.zeros((runs, len(seconds)))
         np.cumsum(0.5 * step_s * (pace[:, 1:] + pace[:, :-1]), axis=1, out=lived[:, 1:])
-        nominal_s, nominal_m = self._drive()
-        return self._states(*_braked(lived, nominal_s, nominal_m), pace)
-
-    def _line(self) -> tuple[Floats, Floats]:
-        """Arc length (k,) [m] and latitude and longitude (k, 2) [deg] of a fine line through the waypoints."""
-        from scipy.interpolate import PchipInterpolator
-
-        points = np.array(self.waypoints_deg, dtype=np.float64)
-        chord = _arc_m(points)
-        fine = np.unique(np.concatenate([np.linspace(0.0, chord[-1], int(chord[-1] / 50.0) + 2), chord]))
-        line = PchipInterpolator(chord, points)(fine)
-        return _arc_m(line), line
+        gone, speed = _braked(lived, *self._drive())
+        return self.route.state(gone.ravel(), (speed * pace).ravel()).reshape(runs, len(seconds), 6)
 
     def _drive(self) -> tuple[Floats, Floats]:
         """Time (k,) [s] against way (k,) [m] of the nominal drive, before any run's own pace."""
-        length = self.length_m
+        length = self.route.length_m
         way = np.linspace(0.0, length, int(length / 20.0) + 2)
         km, speeds = np.array(self.cruise_mps, dtype=np.float64).T
         slowness = 1.0 / np.interp(way / 1000.0, km, speeds)
         spent = np.concatenate([[0.0], np.cumsum(0.5 * (slowness[1:] + slowness[:-1]) * np.diff(way))])
         for at_km, lasts_s in self.stops:
-            at = int(np.searchsorted(way, 1000.0 * at_km))
+            at = max(int(np.searchsorted(way, 1000.0 * at_km)), 1)
             spent = np.concatenate([spent[:at], [spent[at - 1] + lasts_s], spent[at:] + lasts_s])
             way = np.concatenate([way[:at], [way[at - 1]], way[at:]])
         return spent, way
-
-    def _states(self, gone: Floats, speed: Floats, pace: Floats) -> Floats:
-        arc, line = self._line()
-        # The road goes on for a little at both ends, straight ahead, so that the target has a course there too.
-        arc = np.concatenate([arc[:1] - 100.0, arc, arc[-1:] + 100.0])
-        first, last = line[0] - line[1], line[-1] - line[-2]
-        line = np.vstack(
-            [line[0] + first * 100.0 / (arc[2] - arc[1]), line, line[-1] + last * 100.0 / (arc[-2] - arc[-3])]
-        )
-
-        def place(way: Floats) -> Floats:
-            flat = way.ravel()
-            lat_deg, lon_deg = np.interp(flat, arc, line[:, 0]), np.interp(flat, arc, line[:, 1])
-            height = geodesy.msl_to_hae(lat_deg, lon_deg, np.full(len(flat), self.alt_msl_m))
-            return geodesy.geodetic_to_ecef(lat_deg, lon_deg, height).reshape(*way.shape, 3)
-
-        # Bends of the fine line are rounded over 25 m to either side, so that the course does not jump.
-        before, here, after = place(gone - 25.0), place(gone), place(gone + 25.0)
-        velocity = (speed * pace)[..., None] * (after - before) / 50.0
-        return np.concatenate([0.25 * before + 0.5 * here + 0.25 * after, velocity], axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,9 +344,3 @@ def _braked(lived: Floats, nominal_s: Floats, nominal_m: Floats, half_s: float =
 
     later, earlier = lived + half_s, lived - half_s
     return (total(later) - total(earlier)) / (2.0 * half_s), (way(later) - way(earlier)) / (2.0 * half_s)
-
-
-def _arc_m(points_deg: Floats) -> Floats:
-    """Way along points of latitude and longitude (k, 2), from the first. [m]"""
-    places = geodesy.geodetic_to_ecef(points_deg[:, 0], points_deg[:, 1], np.zeros(len(points_deg)))
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(places, axis=0), axis=1))])
