@@ -410,3 +410,21 @@ def test_impossible_scenarios_are_refused(wrong, words):
 def test_a_run_that_does_not_exist_is_refused():
     with pytest.raises(IndexError, match="there are 1 runs"):
         simulate("straight", rng=rng_of(0))[1]
+
+
+def test_the_textbook_ships_sail_their_courses():
+    simulation = simulate("bearings_only", rng=rng_of(28))
+    lines = of_kind(simulation[0].measurements, LINE_OF_SIGHT)
+    truth, origin = simulation.truth(0), simulation.scenario.origin
+    target = geodesy.ecef_to_enu(truth.state[:, :3], *origin)
+    ship = geodesy.ecef_to_enu(lines.site_ecef_m, *origin)
+    east, north = (target - ship)[0, :2]
+    assert np.hypot(east, north) == pytest.approx(5000.0, abs=0.1)
+    assert np.degrees(np.arctan2(east, north)) == pytest.approx(80.0, abs=0.01)
+    knots = 60.0 * 1852.0 / 3600.0
+    steps = np.linalg.norm(np.diff(ship, axis=0), axis=1) / knots
+    np.testing.assert_allclose(steps[:13], 5.0, rtol=1e-3)
+    np.testing.assert_allclose(steps[17:], 5.0, rtol=1e-3)
+    east, north = (ship[-1] - ship[17])[:2]
+    assert np.degrees(np.arctan2(east, north)) == pytest.approx(20.0, abs=0.01)
+    np.testing.assert_allclose(truth.speed_mps * 3600.0 / 1852.0, 4.0, rtol=1e-3)

@@ -1,5 +1,6 @@
 """What does a camera on a drone say of the truth? Lines of sight, and heights of the ground below them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from dronetrack.simulate.sensors import (
     outer,
     to_ecef,
 )
-from dronetrack.simulate.targets import gauss_markov
+from dronetrack.simulate.targets import Free, gauss_markov
 
 HFOV_RAD = np.radians(60.0)  # turns a pixel error into an angle
 GROUND_WHITE_M = 0.3  # as `dronetrack.sensing.ground_heights` states it
@@ -78,6 +79,8 @@ class Camera:
         Time of one circle. [s]
     hovers : bool, optional
         Whether the drone stays where it began instead of following the target.
+    path_enu_m : callable, optional
+        A path of its own instead, from seconds (m,) to east, north, up (m, 3) of the scenario's origin. [s], [m]
     terrain_std_m : float, optional
         How well the ground height is known; 0 gives no height rows. [m]
     look_alike : LookAlike, optional
@@ -94,6 +97,7 @@ class Camera:
     circle_m: float = 80.0
     period_s: float = 90.0
     hovers: bool = False
+    path_enu_m: Callable[[Floats], Floats] | None = None
     terrain_std_m: float = 0.5
     look_alike: LookAlike | None = None
 
@@ -147,6 +151,9 @@ class Camera:
 
     def _path(self, world: World, turn: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Where the drone is and how it moves, (runs, m, 3) each; each run begins elsewhere on the circle."""
+        if self.path_enu_m is not None:
+            one = Free(self.path_enu_m).draw(world.seconds, world.runs, world.origin, rng)
+            return one[..., :3], one[..., 3:]
         began = rng.uniform(0.0, 2.0 * np.pi, (world.runs, 1))
         pace = 2.0 * np.pi / self.period_s
         angle = began + (0.0 if self.hovers else pace) * world.seconds

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dronetrack.errors import InputError
 from dronetrack.geodesy import msl_to_hae
@@ -213,35 +214,45 @@ def imm_turn() -> Scenario:
 
 
 def bearings_only() -> Scenario:
-    """One observer, bearings good to 1.5 degrees once a minute, and a range that is only guessed.
+    """One ship listens to another: bearings good to 1.5 degrees once a minute, and a range that is only guessed.
 
-    After Ristic, Arulampalam, Gordon, *Beyond the Kalman Filter*, 2004, chapter 6 (ISBN 1-58053-631-X): the target is
-    5 km away and sails at 4 knots; the first range is guessed to 2 km. The observer sails about the target here, so
-    that it moves across the bearing; its own place is exact. The first row is that guess, as a position.
+    The geometry of Ristic, Arulampalam, Gordon, *Beyond the Kalman Filter*, 2004, chapter 6 (ISBN 1-58053-631-X): the
+    target is 5 km away at a bearing of 80 degrees and sails at 4 knots on a course of -140 degrees; the observer sails
+    at 5 knots on 140 degrees and turns to 20 degrees between the 13th and the 17th minute; the first range is guessed
+    to 2 km. The first row is that guess, as a position. Here a bearing comes with an elevation, equally coarse.
     """
     quiet = ConstantVelocity(
-        horizontal_psd=1e-6, vertical_psd=1e-9, initial_speed_std_mps=4.0 * KNOT_MPS / np.sqrt(2.0),
+        horizontal_psd=1e-6,
+        vertical_psd=1e-9,
+        initial_speed_std_mps=4.0 * KNOT_MPS / np.sqrt(2.0),
         initial_climb_std_mps=1e-3,
-    )  # fmt: skip
-    budget = CameraErrors(
-        pixel_std=0.0, pointing_std_deg=1.5, timing_std_s=0.0, heading_std_deg=0.0, boresight_std_deg=0.0,
-        h_acc_m=0.01, v_acc_m=0.01,
-    )  # fmt: skip
+    )
+    nothing = CameraErrors(0.0, 1.5, 0.0, 0.0, 60.0, 0.0, 1800.0, h_acc_m=0.01, v_acc_m=0.01)
+    away = np.radians(80.0)
     return Scenario(
         "bearings_only",
-        "bearings of 1.5 degrees and a guessed range; after Ristic, Arulampalam, Gordon 2004, ISBN 1-58053-631-X",
+        "bearings of 1.5 degrees and a guessed range; Ristic, Arulampalam, Gordon 2004, ISBN 1-58053-631-X",
         1800.0,
-        NearlyConstantVelocity(quiet),
+        Legs(((2000.0, 0.0),), 4.0 * KNOT_MPS, -140.0, (5e3 * float(np.sin(away)), 5e3 * float(np.cos(away)), 0.0)),
         (
             Positions("guess", sampling=Sampling(rate_hz=0.001, windows_s=((0.0, 1.0),)), std_m=(2e3, 2e3, 1.0)),
-            Camera(
-                "ship", sampling=Sampling(rate_hz=1.0 / 60.0), errors=budget, height_m=30.0, circle_m=5000.0,
-                period_s=7200.0, terrain_std_m=0.0,
-            ),
+            Camera("ship", sampling=Sampling(rate_hz=1.0 / 60.0), errors=nothing, path_enu_m=_ship, terrain_std_m=0.0),
         ),
         motion=quiet,
         truth_step_s=60.0,
-    )  # fmt: skip
+    )
+
+
+def _ship(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sail at 5 knots on 140 degrees, turn left to 20 degrees between 780 and 1020 s, and sail on: (n, 3) ENU. [m]"""
+    speed, first, last = 5.0 * KNOT_MPS, np.radians(140.0), np.radians(20.0)
+    rate = (last - first) / 240.0
+    turned_s = np.clip(seconds - 780.0, 0.0, 240.0)
+    before_s, after_s = np.minimum(seconds, 780.0), np.maximum(seconds - 1020.0, 0.0)
+    course = first + rate * turned_s
+    east = before_s * np.sin(first) + (np.cos(first) - np.cos(course)) / rate + after_s * np.sin(last)
+    north = before_s * np.cos(first) + (np.sin(course) - np.sin(first)) / rate + after_s * np.cos(last)
+    return speed * np.column_stack([east, north, np.zeros_like(seconds)])
 
 
 def stone_soup_ncv() -> Scenario:

@@ -264,7 +264,7 @@ def simulate(scenario: "Scenario | str", *, runs: int = 1, rng: np.random.Genera
     for sensor, times, own in zip(plan.sensors, since_us, sensor_rngs, strict=True):
         if len(times):
             at = np.searchsorted(grid_us, times)
-            world = World(grid_s[at], np.ascontiguousarray(state[:, at]), ground[:, at])
+            world = World(grid_s[at], np.ascontiguousarray(state[:, at]), ground[:, at], plan.origin)
             parts += [(times, rows) for rows in sensor.draw(world, own)]
     return _assemble(plan, grid_us, state, parts, radio_rng)
 

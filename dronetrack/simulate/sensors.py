@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dronetrack import geodesy
 from dronetrack.errors import InputError
 from dronetrack.measurements import POSITION, Sensor
-from dronetrack.simulate.targets import gauss_markov
+from dronetrack.simulate.targets import Origin, gauss_markov
 
 FROM_TARGET, FROM_CLUTTER, FROM_LOOK_ALIKE = 0, 1, 2
 GROUND = Sensor("terrain", shared_time_s=30.0, starts_tracks=False)
@@ -91,11 +91,14 @@ class World:
         The target. ECEF [m], [m/s]
     ground : (runs, m) float64
         Error of the known ground height in units of its standard deviation; all cameras share it.
+    origin : (float, float, float)
+        The foot of the scenario's local axes. [deg, deg, m]
     """
 
     seconds: Floats
     truth: Floats
     ground: Floats
+    origin: Origin
 
     @property
     def runs(self) -> int:
