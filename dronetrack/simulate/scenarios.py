@@ -93,8 +93,8 @@ class Scenario:
 
     @property
     def model_is_true(self) -> bool:
-        """Whether the target moves as the filter is told, so that consistency and the bound mean what they say."""
-        return isinstance(self.target, NearlyConstantVelocity) and self.target.model == self.motion
+        """Whether the target starts and moves as the filter is told, so that consistency and bound are its own."""
+        return self.target == NearlyConstantVelocity(self.motion)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +126,33 @@ class Run:
         """The rows that do come from the target."""
         return self.measurements.take(self.cause == FROM_TARGET)
 
+    def batches(self, every_s: float = 0.1) -> Iterator[Measurements]:
+        """Play the run as it was heard: what arrived in each stretch of time, within it in order of measurement.
+
+        Parameters
+        ----------
+        every_s : float, optional
+            Length of a stretch. [s]
+
+        Yields
+        ------
+        Measurements
+            The rows of one stretch; stretches in which nothing arrived are passed over.
+
+        Raises
+        ------
+        InputError
+            If the stretch is shorter than a microsecond.
+        """
+        every_us = round(every_s * 1e6)
+        if every_us < 1:
+            raise InputError(f"every_s must be at least a microsecond; got {every_s}.")
+        stretch = self.arrival_us // every_us
+        order = np.argsort(stretch, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(stretch[order])) + 1):
+            if len(rows):
+                yield self.measurements.take(rows)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulation:
@@ -139,8 +166,10 @@ class Simulation:
         Times of the truth, common to all runs. [us, UTC]
     state : (runs, n, 6) float64
         The truth. ECEF [m], [m/s]
-    measurements, arrival_us, cause, errors : tuple
-        As in `Run`, one entry a run.
+    measurements, arrival_us, cause, errors : tuple, and dict
+        As in `Run`, one entry a run; `errors` by sensor and error, (runs, ...) each.
+    no_doubt : (n, 6, 6) float64
+        The covariance of every truth: zero.
     """
 
     scenario: Scenario
