@@ -19,13 +19,15 @@ from dronetrack.telemetry import ARDUPILOT, Telemetry
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.units import UnitReports
 
-GimbalFrame = Literal["auto", "levelled", "body", "earth"]
+GimbalFrame = Literal["auto", "levelled", "body", "earth", "body_quaternion"]
 FRAME_CODES: dict[GimbalFrame, int] = {
     "auto": -1,
     "levelled": kernels.LEVELLED,
     "body": kernels.BODY,
     "earth": kernels.EARTH,
+    "body_quaternion": kernels.BODY,
 }
+SERVO_FRAMES = ("body", "body_quaternion")
 
 TRACKING_ACTIVE = 1  # CAMERA_TRACKING_STATUS_FLAGS
 TRACKING_ERROR = 2
@@ -108,6 +110,10 @@ class Correction:
         error budget of `CameraErrors`. [deg], [deg], [deg], [s]
     yaw_heading_cov_deg2 : float
         Covariance of yaw and heading: the log tells their sum better than either. [deg2]
+    site_enu_m : (float, float, float)
+        Where the drone was, less where it said: east, north, up. [m]
+    site_std_m : float
+        Standard deviation of that per axis; NaN keeps the accuracy that the log states. [m]
     """
 
     yaw_deg: float = 0.0
@@ -121,6 +127,8 @@ class Correction:
     heading_std_deg: float = float("nan")
     latency_std_s: float = float("nan")
     yaw_heading_cov_deg2: float = 0.0
+    site_enu_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    site_std_m: float = float("nan")
 
 
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
@@ -156,7 +164,8 @@ def sightings(
         What the gimbal quaternion is relative to: ``levelled`` is roll and pitch to the horizon and yaw to the
         vehicle's heading, ``body`` is the vehicle's body, ``earth`` is the horizon and north. ``auto`` believes the
         flags of each message, as the MAVLink gimbal protocol v2 says. ArduPilot's servo mounts lie there: their
-        quaternion holds the angles of the pan, roll and tilt servos, and ``body`` reads it so in ArduPilot's logs.
+        quaternion holds the angles of the pan, roll and tilt servos, and ``body`` reads it so in ArduPilot's logs;
+        ``body_quaternion`` takes it as it stands.
     latency_s : float or "auto", optional
         From image to message, for rows without a time stamp of their own. ``auto`` finds the delay at which the
         camera's own motion cancels best out of the lines of sight. [s]
@@ -192,7 +201,7 @@ def sightings(
     if gimbal_frame == "auto":
         gimbal_frame = put_right.gimbal_frame
     if errors is None:
-        errors = SERVO_ERRORS if gimbal_frame == "body" else CameraErrors()
+        errors = SERVO_ERRORS if gimbal_frame in SERVO_FRAMES else CameraErrors()
     if aim == "auto":
         aim = "tracked" if len(telemetry.image_target.time_us) else "boresight"
     view = tracked_view(telemetry, errors) if aim == "tracked" else boresight_view(telemetry)
@@ -222,11 +231,17 @@ def sightings(
         velocity[good],
     )
     timing_var_s2 = errors.timing_std_s**2 + delay_std**2
+    if any(put_right.site_enu_m):
+        lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
+        site = site + geodesy.enu_vectors_to_ecef(np.tile(put_right.site_enu_m, (len(site), 1)), lat_deg, lon_deg)
     spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
     heading_std_deg, boresight_std_deg = _lasting_errors(errors, put_right, site, direction)
     cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning)
     clock_std_s = telemetry.clock.std_s if np.isfinite(telemetry.clock.std_s) else 0.0
-    site_cov = _position_cov(telemetry, time_us, site, errors) + clock_std_s**2 * _outer(velocity)
+    site_cov = _position_cov(telemetry, time_us, site, errors)
+    if np.isfinite(put_right.site_std_m):
+        site_cov = np.broadcast_to(put_right.site_std_m**2 * np.eye(3), site_cov.shape)
+    site_cov = site_cov + clock_std_s**2 * _outer(velocity)
     camera = Sensor(
         f"{name} camera",
         authority,
@@ -427,10 +442,14 @@ def _contacts_of(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Where in the image the target was: ray (n, 3) in the camera (forward, right, down), before any delay."""
+    """Where in the image the target was: ray (n, 3) in the camera (forward, right, down), before any delay.
+
+    `row` says which row of its table (image targets, or gimbal) each is.
+    """
 
     time_us: NDArray[np.int64]
     ray: Floats
+    row: NDArray[np.int64]
     pixel_var_rad2: float
     delayed: bool
     stats: dict
@@ -467,7 +486,9 @@ def tracked_view(telemetry: Telemetry, errors: CameraErrors) -> View:
         "error": int(np.sum(faulty & ~coasting)),
         "outside_image": int(np.sum(active & ~coasting & ~faulty & ~inside)),
     }
-    return View(image.time_us[use], ray, (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts)
+    return View(
+        image.time_us[use], ray, np.flatnonzero(use), (errors.pixel_std * width_rad) ** 2, delayed=True, stats=counts
+    )
 
 
 def boresight_view(telemetry: Telemetry) -> View:
@@ -477,10 +498,11 @@ def boresight_view(telemetry: Telemetry) -> View:
     aimed = gimbal.flags & (GIMBAL_YAW_LOCK | GIMBAL_YAW_IN_EARTH_FRAME) != 0
     # A gimbal that never locks says nothing by not locking: its operator may aim it by turning the vehicle.
     following = ~aimed & ~stowed & bool(np.any(aimed))
-    time_us = gimbal.time_us[~stowed & ~following]
+    row = np.flatnonzero(~stowed & ~following)
+    time_us = gimbal.time_us[row]
     ray = np.tile([1.0, 0.0, 0.0], (len(time_us), 1))
     counts = {"rows": len(gimbal.time_us), "stowed": int(np.sum(stowed)), "following_vehicle": int(np.sum(following))}
-    return View(time_us, ray, 0.0, delayed=False, stats=counts)
+    return View(time_us, ray, row, 0.0, delayed=False, stats=counts)
 
 
 def _lines(
@@ -641,7 +663,7 @@ def _roughness(
     for row, delay in enumerate(delays_s):
         time_us = view.time_us - np.int64(round(delay * 1e6))
         direction = _directions(telemetry, view.ray, time_us, gimbal_frame)[1]
-        rates = np.diff(direction, axis=0) / step_s[:, None]
+        rates = np.diff(direction, axis=0) / np.maximum(step_s, 1e-3)[:, None]
         rough[row] = np.linalg.norm(np.diff(rates, axis=0)[even], axis=1)
     return rough[:, ~np.isnan(rough).any(axis=0)]
 

@@ -42,7 +42,8 @@ class Sighter:
     """One drone's sightings, and what is assumed of them.
 
     `start` and `std` (5,) are the constants (yaw, pitch, heading [rad], latency [s], scale) before the adjustment and
-    their standard deviations, 0 for one that is not estimated; `noise_rad` is the fresh error per axis.
+    their standard deviations, 0 for one that is not estimated; `noise_rad` is the fresh error per axis. `places` (n, 3)
+    ECEF are what the rows look at, where that is known; without them it is the path.
     """
 
     telemetry: Telemetry
@@ -53,6 +54,7 @@ class Sighter:
     std: Floats
     noise_rad: float
     wanders: bool = True
+    places: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,20 @@ class Adjustment:
         self.border += change.reshape(self.border.shape)
         return cov, _log_det(root) + float(np.linalg.slogdet(reduced)[1])
 
+    def site_offset(self, number: int) -> tuple[Floats, Floats]:
+        """Where a drone was in the middle of the log, less where it said, east north up; and the covariance of that."""
+        from scipy.linalg import cho_solve_banded
+
+        one, middle = self.site[number], self.knots.n // 2
+        own = middle * self.size + one.at + np.arange(one.count)
+        root, B, C, _ = self._normal(self._linearised())
+        unit = np.zeros((self.band.size, one.count))
+        unit[own, np.arange(one.count)] = 1.0
+        solved = cho_solve_banded((root, True), np.column_stack([B, unit]), check_finite=False)
+        lean, inner = solved[:, : C.shape[0]], solved[:, C.shape[0] :]
+        cov = inner[own] + lean[own] @ np.linalg.inv(C - B.T @ lean) @ lean[own].T
+        return self.band[middle, one.at : one.at + one.count], cov
+
     def take_volume_into_account(self) -> None:
         """Let the next steps find where the constants are likely, whatever the path: not where both are together.
 
@@ -316,7 +332,7 @@ class Adjustment:
     def sights(self, number: int) -> Sights:
         """Linearise one drone's lines of sight: what the camera says, less where the path is."""
         one, constants = self.sighters[number], self.border[number]
-        time_us, raw, site, axes, site_rate, axes_rate = self._posed(number)
+        rows, time_us, raw, site, axes, site_rate, axes_rate = self._posed(number)
 
         loose = self.wandered(time_us, self.boresight[number]) if self.boresight[number].count else np.zeros((1, 2))
         ray = raw * np.array([1.0, constants[SCALE], constants[SCALE]])
@@ -328,6 +344,8 @@ class Adjustment:
         direction = _about(up, -heading, _apply(axes, ray))
 
         path, velocity = self.place(time_us)
+        if one.places is not None:
+            path, velocity = one.places[rows], np.zeros_like(path)
         sight = path - site
         if self.site[number].count:
             sight -= self.wandered(time_us, self.site[number]) @ self.local
@@ -349,7 +367,10 @@ class Adjustment:
         white = white / np.sqrt(self.noise[number])
         knot, value, _, linear = self.knots.weights(time_us)
         by_place = white @ across / range_m[:, :, None]
-        columns, jac = [self._path_columns(knot)], [_spread(value, -by_place)]
+        columns, jac = (
+            [self._path_columns(knot) if one.places is None else np.full((len(knot), 12), -1)],
+            [_spread(value, -by_place)],
+        )
         for wander, by in (
             (self.heading[number], white @ by_heading[:, :, None]),
             (self.boresight[number], white @ np.stack(by_boresight, axis=2)),
@@ -369,8 +390,8 @@ class Adjustment:
             float(np.linalg.slogdet(white)[1].sum()),
         )
 
-    def _posed(self, number: int) -> tuple[Integers, Floats, Floats, Floats, Floats, Floats]:
-        """Time of each image, its ray, and the drone's site and camera axes then with their rates.
+    def _posed(self, number: int) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats, Floats]:
+        """Row and time of each image, its ray, and the drone's site and camera axes then with their rates.
 
         The log is asked again where the latency has moved by more than what linear motion bridges.
         """
@@ -384,13 +405,13 @@ class Adjustment:
             )
             good = np.flatnonzero(np.isfinite(axes.reshape(3, n, 9)).all(axis=(0, 2)) & np.isfinite(site[:n, 0]))
             rates = ((each[2 * n :] - each[n : 2 * n])[good] / (2e-6 * HALF_US) for each in (site, axes))
-            known = (latency, (time_us[good], one.view.ray[good], site[good], axes[good], *rates))
+            known = (latency, (good, time_us[good], one.view.ray[good], site[good], axes[good], *rates))
             self._poses[number] = known
             self._white.pop(number, None)
         before_s = latency - known[0]
-        time_us, ray, site, axes, site_rate, axes_rate = known[1]
+        rows, time_us, ray, site, axes, site_rate, axes_rate = known[1]
         time_us = time_us - np.int64(round(before_s * 1e6))
-        return time_us, ray, site - before_s * site_rate, axes - before_s * axes_rate, site_rate, axes_rate
+        return rows, time_us, ray, site - before_s * site_rate, axes - before_s * axes_rate, site_rate, axes_rate
 
     def _fixes(self, number: int) -> tuple[Integers, Floats, Floats]:
         """Linearise places of the target: columns, derivatives, whitened residual."""

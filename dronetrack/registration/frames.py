@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dronetrack.kernels.sensing import frame_of_flags_one
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration.adjustment import Adjustment, Fixes, Sighter
-from dronetrack.registration.start import knots_of, path_through, sighted_path
-from dronetrack.sensing import FRAME_CODES, GimbalFrame
-from dronetrack.telemetry import Telemetry
+from dronetrack.registration.start import every, knots_of, path_through, sighted_path
+from dronetrack.sensing import FRAME_CODES, SERVO_FRAMES, GimbalFrame
+from dronetrack.telemetry import ARDUPILOT, Telemetry
 from dronetrack.terrain import Terrain
 
 FRAMES: tuple[GimbalFrame, ...] = ("levelled", "body", "earth")
@@ -42,9 +42,19 @@ def stated_frame(telemetry: Telemetry) -> GimbalFrame:
 
 
 def frame_prior(telemetry: Telemetry) -> dict[GimbalFrame, float]:
-    """Return the probability of each frame before any sighting."""
+    """Return the probability of each frame before any sighting; two readings of the body frame share its part."""
     stated = stated_frame(telemetry)
-    return {name: STATED_PRIOR if name == stated else 0.5 * (1.0 - STATED_PRIOR) for name in FRAMES}
+    prior = {name: STATED_PRIOR if name == stated else 0.5 * (1.0 - STATED_PRIOR) for name in FRAMES}
+    if telemetry.autopilot == ARDUPILOT:
+        prior["body"], prior["body_quaternion"] = 0.75 * prior["body"], 0.25 * prior["body"]
+    return prior
+
+
+def likeliest(probability: dict[GimbalFrame, float]) -> tuple[GimbalFrame, bool]:
+    """Return the likeliest frame, and whether it is sure; which reading of the body frame need not be."""
+    body = sum(share for name, share in probability.items() if name in SERVO_FRAMES)
+    best = max(probability, key=lambda name: probability[name])
+    return best, (body if best in SERVO_FRAMES else probability[best]) >= SURE
 
 
 def frame_probabilities(
@@ -74,7 +84,7 @@ def _fit(
     one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> dict[str, float] | None:
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
-    one = replace(one, wanders=False, view=replace(one.view, time_us=one.view.time_us[::2], ray=one.view.ray[::2]))
+    one = replace(one, wanders=False, view=every(one.view, 2))
     knots = knots_of([one])
     start = fixes or [sighted_path([one], terrain)]
     start = [one for one in start if one is not None]

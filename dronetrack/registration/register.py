@@ -7,16 +7,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration.adjustment import HEADING, LATENCY, N_CONSTANTS, YAW, Adjustment, Fixes, Sighter
 from dronetrack.registration.frames import (
-    FRAMES,
-    SURE,
     correlation_factor,
     frame_prior,
     frame_probabilities,
+    likeliest,
     stated_frame,
 )
 from dronetrack.registration.start import knots_of, measured_fixes, path_through, sighted_path, thinned, unit_fixes
@@ -25,6 +25,7 @@ from dronetrack.sensing import (
     LATENCY_TYPICAL_S,
     LATENCY_TYPICAL_STD_S,
     SERVO_ERRORS,
+    SERVO_FRAMES,
     CameraErrors,
     Correction,
     GimbalFrame,
@@ -39,14 +40,44 @@ from dronetrack.units import UnitReports
 
 Floats = NDArray[np.float64]
 
-BORESIGHT_STD_DEG = 0.5
-HEADING_STD_DEG = 1.0
-SCALE_STD = 0.01
+SERVO_LAG_S = 0.05  # a mount that says what it was told, not where it points
 LATENCY_LEAST_PRIOR_S = 0.03
 LATENCY_FLOOR_S = 0.005  # rows 50 ms apart, held or interpolated by whoever used them
 STEPS = 14
+FOREVER_S = 1e9
 SMOOTHER = 4.0
 FEWEST_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """How far off a camera's constants may be before anything is known; standard deviations.
+
+    Parameters
+    ----------
+    boresight_std_deg : float
+        Camera against gimbal, per axis. [deg]
+    heading_std_deg : float
+        Vehicle's heading; a far one is held more loosely (Student's t), for a bad compass is bad by degrees. [deg]
+    scale_std : float
+        Tangent of the field of view, as a fraction. [-]
+    """
+
+    boresight_std_deg: float = 0.5
+    heading_std_deg: float = 1.5
+    scale_std: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0.0):
+                raise InputError(f"{name} must be positive and finite; got {value}.")
+
+    def constants(self, delay: tuple[float, float], *, image: bool) -> tuple[Floats, Floats]:
+        """Constants (5,) before an adjustment and their standard deviations; no scale without an image."""
+        angles = np.radians([self.boresight_std_deg, self.boresight_std_deg, self.heading_std_deg])
+        start = np.array([0.0, 0.0, 0.0, delay[0], 1.0])
+        return start, np.array([*angles, delay[1], self.scale_std if image else 0.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +102,14 @@ class Registration:
         Standard deviations; that of something that the data do not tell is the one it had before. 0 = not in question.
     cov : (5, 5) float64
         Covariance of the five in the order and units above.
-    gimbal_frame : {"auto", "levelled", "body", "earth"}
+    gimbal_frame : GimbalFrame
         The frame that fits; ``auto`` (what the flags say) where the sightings do not tell.
     frame_probability : dict
         Probability of each frame; the prior where nothing was observed, empty where the frame was given.
+    site_enu_m : (3,) float64
+        Where the drone was, less where it said, east, north, up, where that is constant; zero where it wanders. [m]
+    site_std_m : float
+        Standard deviation of that per axis, NaN where nothing was estimated. [m]
     stats : dict
         Counts, and what each frame's fit said.
     """
@@ -93,6 +128,8 @@ class Registration:
     cov: Floats
     gimbal_frame: GimbalFrame
     frame_probability: dict[str, float]
+    site_enu_m: Floats = field(default_factory=lambda: np.zeros(3))
+    site_std_m: float = float("nan")
     stats: dict = field(default_factory=dict)
 
     @property
@@ -110,6 +147,8 @@ class Registration:
             self.heading_std_deg,
             self.latency_std_s,
             float(self.cov[YAW, HEADING]),
+            tuple(self.site_enu_m.tolist()),
+            self.site_std_m,
         )
 
     def __str__(self) -> str:
@@ -133,6 +172,7 @@ def register(
     gimbal_frame: GimbalFrame | Sequence[GimbalFrame] = "auto",
     latency_s: float | Literal["auto"] | Sequence[float | Literal["auto"]] = "auto",
     errors: CameraErrors | None = None,
+    priors: Priors | None = None,
     motion: ConstantVelocity | None = None,
 ) -> tuple[Registration, ...]:
     """Estimate what is wrong with the cameras of one mission, from its logs alone.
@@ -157,6 +197,8 @@ def register(
         Likewise. [s]
     errors : CameraErrors, optional
         The error budget; the default depends on the frame (a mount in the body frame is a servo mount).
+    priors : Priors, optional
+        How far off the constants may be.
     motion : ConstantVelocity, optional
         How the target moves; by default a road vehicle.
 
@@ -179,7 +221,8 @@ def register(
     ground = None if terrain is None else as_terrain(terrain)
     units = [] if cooperative is None or not len(cooperative) else [unit_fixes(cooperative)]
     entries = [
-        _Entry.of(drone, frame, delay, errors) for drone, frame, delay in zip(drones, frames, delays, strict=True)
+        _Entry.of(drone, frame, delay, errors, priors or Priors())
+        for drone, frame, delay in zip(drones, frames, delays, strict=True)
     ]
     entries = [_with_frame(one, units, ground, motion) for one in entries]
     fixes = units + ([] if positions is None else measured_fixes(positions))
@@ -187,6 +230,81 @@ def register(
     adjusted = _adjust([entries[number] for number in seen], units, fixes, ground, motion) if seen else []
     results = dict(zip(seen, adjusted, strict=True)) if adjusted else {}
     return tuple(_registration(one, results.get(number)) for number, one in enumerate(entries))
+
+
+def register_to_places(
+    telemetry: Telemetry,
+    place_ecef_m: Floats,
+    *,
+    gimbal_frame: GimbalFrame = "auto",
+    latency_s: float = 0.0,
+    errors: CameraErrors | None = None,
+    priors: Priors | None = None,
+) -> Registration:
+    """Estimate what is wrong with one camera from image points whose place on Earth is known.
+
+    Surveyed marks, or many vehicles with a reference of their own: no path is in question, so one picture is enough.
+
+    Parameters
+    ----------
+    telemetry : Telemetry
+        One drone; its `image_target` holds the image points, in any number for each moment.
+    place_ecef_m : (n, 3) float64
+        Where each image point is; NaN where that is not known. [m]
+    gimbal_frame : GimbalFrame, optional
+        As in `dronetrack.sensing.sightings`.
+    latency_s : float, optional
+        From image to the time stamp of its message; not estimated here. [s]
+    errors, priors : optional
+        As in `register`. With a heading prior of more than 30 degrees the heading is looked for all around.
+
+    Returns
+    -------
+    Registration
+        Of this camera.
+
+    Raises
+    ------
+    InputError
+        If there is not one place for each image point, no known one among them, or no field of view in the log.
+    """
+    errors, priors = errors or CameraErrors(), priors or Priors()
+    places = column("place_ecef_m", place_ecef_m, np.float64, (None, 3))
+    if len(places) != len(telemetry.image_target):
+        raise InputError(
+            f"place_ecef_m must be one for each of {len(telemetry.image_target)} image points; got {len(places)}."
+        )
+    # The drone's own error is taken as one for the whole log.
+    held = replace(errors, position_time_s=FOREVER_S, heading_std_deg=0.0, boresight_time_s=FOREVER_S)
+    entry = _Entry.of(telemetry, gimbal_frame, latency_s, held, priors)
+    view = tracked_view(telemetry, held)
+    known = ~np.isnan(places[view.row]).any(axis=1)
+    if not known.any():
+        raise InputError("no image point of an active tracker has a known place.")
+    view = replace(view, time_us=view.time_us[known], ray=view.ray[known], row=view.row[known])
+    sighter = entry.sighter_in(gimbal_frame, held, view, (latency_s, 0.0))
+    entry = replace(entry, sighter=replace(sighter, view=view, places=places[view.row]))
+    looks = np.arange(0.0, 360.0, 45.0) if priors.heading_std_deg > 30.0 else np.zeros(1)
+    fits = [_fit_to_places(entry, np.radians(heading_deg)) for heading_deg in looks]
+    best = max(fits, key=lambda fit: fit.log_likelihood())
+    cov = _converge(best, STEPS)
+    best.border[0, HEADING] = (best.border[0, HEADING] + np.pi) % (2.0 * np.pi) - np.pi
+    stats = {"rows": len(view.time_us), "noise_over_stated": float(best.noise[0])}
+    site, site_cov = best.site_offset(0)
+    result = _registration(entry, (best.border[0], cov, stats))
+    return replace(result, site_enu_m=site, site_std_m=float(np.sqrt(np.trace(site_cov) / 3.0)))
+
+
+def _fit_to_places(entry: "_Entry", heading_rad: float) -> Adjustment:
+    """Take the first steps from one heading."""
+    assert entry.sighter is not None and entry.sighter.places is not None  # noqa: S101, PT018 - for the type checker
+    knots = knots_of([entry.sighter])
+    start = entry.sighter.places.mean(axis=0), np.zeros((knots.n, 3))
+    fit = Adjustment(knots, start, [entry.sighter], [], None, ConstantVelocity())
+    fit.border[0, HEADING] = heading_rad
+    for _ in range(6):
+        fit.step()
+    return fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +316,7 @@ class _Entry:
     view: View | None
     delay: float | Literal["auto"]
     errors: CameraErrors | None
+    priors: Priors
     probability: dict = field(default_factory=dict)
     stats: dict = field(default_factory=dict)
     sighter: Sighter | None = None
@@ -209,16 +328,17 @@ class _Entry:
         frame: GimbalFrame,
         delay: float | Literal["auto"],
         errors: CameraErrors | None,
+        priors: Priors,
     ) -> "_Entry":
         budget = errors or CameraErrors()
         try:
             tracked = len(telemetry.image_target.time_us) > 0
             view = tracked_view(telemetry, budget) if tracked else boresight_view(telemetry)
         except InputError as fault:
-            return cls(telemetry, frame, None, delay, errors, stats={"not_registered": str(fault)})
+            return cls(telemetry, frame, None, delay, errors, priors, stats={"not_registered": str(fault)})
         if len(view.time_us) < FEWEST_ROWS:
-            return cls(telemetry, frame, None, delay, errors, stats={"not_registered": "too few sightings"})
-        return cls(telemetry, frame, view, delay, errors)
+            return cls(telemetry, frame, None, delay, errors, priors, stats={"not_registered": "too few sightings"})
+        return cls(telemetry, frame, view, delay, errors, priors)
 
     def typical_delay(self) -> tuple[float, float]:
         """Latency and its standard deviation before any sighting."""
@@ -236,7 +356,7 @@ class _Entry:
     def sighter_in(self, frame: GimbalFrame, errors: CameraErrors, view: View, delay: tuple[float, float]) -> Sighter:
         """Read this drone's sightings in one frame, before any correction."""
         noise = np.sqrt(view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2)
-        start, std = _prior(*delay, view.delayed)
+        start, std = self.priors.constants(delay, image=view.delayed)
         return Sighter(self.telemetry, thinned(view), frame, errors, start, std, float(noise))
 
 
@@ -247,15 +367,17 @@ def _with_frame(one: _Entry, units: list[Fixes], terrain: Terrain | None, motion
     frame, probability, stats = one.frame, {}, {}
     delay = one.latency(one.view, frame)
     if frame == "auto":
-        hypotheses = {name: one.sighter_in(name, one.errors or CameraErrors(), one.view, delay) for name in FRAMES}
+        hypotheses = {
+            name: one.sighter_in(name, one.errors or CameraErrors(), one.view, delay)
+            for name in frame_prior(one.telemetry)
+        }
         probability, fits = frame_probabilities(hypotheses, units, terrain, motion)
-        best = max(probability, key=lambda name: probability[name])
-        sure = probability[best] >= SURE
+        best, sure = likeliest(probability)
         frame = best if sure else "auto"
         if sure and best != stated_frame(one.telemetry):
             delay = one.latency(one.view, best)
         stats = {"frame_observed": sure, "frame_stated": stated_frame(one.telemetry), "frame_fits": fits}
-    errors = one.errors or (SERVO_ERRORS if frame == "body" else CameraErrors())
+    errors = one.errors or (SERVO_ERRORS if frame in SERVO_FRAMES else CameraErrors())
     return replace(
         one,
         frame=frame,
@@ -350,7 +472,9 @@ def _honest(joint: Adjustment, cov: Floats, moved: Floats, worth: Floats) -> tup
 def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Registration:
     """Bring one drone's constants to the units of the door."""
     stats = dict(one.stats)
-    start, std = (one.sighter.start, one.sighter.std) if one.sighter is not None else _prior(*one.typical_delay(), True)
+    start, std = one.priors.constants(one.typical_delay(), image=True)
+    if one.sighter is not None:
+        start, std = one.sighter.start, one.sighter.std
     if result is None:
         stats.setdefault("not_registered", "no path to begin with: give a terrain or a cooperative unit")
         constants, cov = start, np.diag(std**2)
@@ -360,7 +484,7 @@ def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Re
     units = np.array([*np.degrees([1.0, 1.0, 1.0]), 1.0, 1.0]) * (std > 0.0)
     cov = cov * np.outer(units, units)
     if std[LATENCY] > 0.0:
-        cov[LATENCY, LATENCY] += LATENCY_FLOOR_S**2
+        cov[LATENCY, LATENCY] += (SERVO_LAG_S if one.frame in SERVO_FRAMES else LATENCY_FLOOR_S) ** 2
     values = np.where(std > 0.0, constants * np.where(units > 0.0, units, 1.0), constants)
     stats["clock_std_s"] = one.telemetry.clock.std_s
     return Registration(
@@ -370,14 +494,8 @@ def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Re
         cov,
         one.frame,
         one.probability,
-        stats,
+        stats=stats,
     )
-
-
-def _prior(delay_s: float, delay_std_s: float, tracked: bool) -> tuple[Floats, Floats]:
-    """Constants before the adjustment, and their standard deviations."""
-    angles = np.radians([BORESIGHT_STD_DEG, BORESIGHT_STD_DEG, HEADING_STD_DEG])
-    return np.array([0.0, 0.0, 0.0, delay_s, 1.0]), np.array([*angles, delay_std_s, SCALE_STD if tracked else 0.0])
 
 
 def _each(value: object, n: int, name: str) -> list:

@@ -30,7 +30,12 @@ def thinned(view: View) -> View:
     """
     step_s = float(np.median(np.diff(view.time_us))) * 1e-6 if len(view.time_us) > 1 else 1.0
     stride = max(1, round(1.0 / (RATE_HZ * max(step_s, 1e-3))), len(view.time_us) // MOST_ROWS)
-    return replace(view, time_us=view.time_us[::stride], ray=view.ray[::stride])
+    return every(view, stride)
+
+
+def every(view: View, stride: int) -> View:
+    """Return every k-th row of a view."""
+    return replace(view, time_us=view.time_us[::stride], ray=view.ray[::stride], row=view.row[::stride])
 
 
 def knots_of(sighters: list[Sighter]) -> Knots:
