@@ -138,7 +138,7 @@ def track_on_road(
     belief moves freely, off the road, exchanges weight with the others at the rates of the model and takes over where
     the roads do not explain the measurements. Errors that successive rows of a sensor share are carried as in `track`.
 
-    Between measurements, in a tunnel, the target stays on its road: the covariance grows along it and follows its bends.
+    Between measurements, in a tunnel, the target stays on its road: the covariance grows along it, round bends.
 
     Parameters
     ----------
@@ -220,10 +220,10 @@ def track_on_road(
         "sensors": _sensor_stats(table, verdict, nis_row),
     }
     track = Track(time_us[rows], track_id, status[rows], state[rows], cov[rows], nis[rows], n_sensors[rows], stats)
-    columns = (on_road[rows], *on_edge[rows].T.copy(), edge[rows], probability[rows])
-    for values in columns:
+    for values in (on_edge, on_road, edge, probability):
         values.flags.writeable = False
-    return RoadTrack(track, *columns)
+    s_m, speed_mps, lateral_m, height_m = on_edge[rows].T
+    return RoadTrack(track, on_road[rows], s_m, speed_mps, lateral_m, height_m, edge[rows], probability[rows])
 
 
 def road_to_ecef(
@@ -269,7 +269,7 @@ def ecef_to_road(road: Route, state_ecef: ArrayLike, cov_ecef: ArrayLike) -> tup
     """Convert beliefs in ECEF to the road: where along it, how fast, and how far beside and above.
 
     Twelve places of equal weight with the given mean and covariance (Arasaratnam, Haykin 2009,
-    doi:10.1109/TAC.2009.2019800) are taken to their nearest points of the road, so a bend within the uncertainty counts.
+    doi:10.1109/TAC.2009.2019800) are taken to the nearest points of the road, so a bend within the uncertainty counts.
 
     Parameters
     ----------

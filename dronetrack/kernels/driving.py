@@ -19,7 +19,6 @@ from dronetrack.kernels.filters import (
     COASTING,
     CONFIRMED,
     GATED,
-    HEIGHT,
     LINE_OF_SIGHT,
     LOG_2PI,
     MISSING,
@@ -157,8 +156,12 @@ def moments_one(x, P, path, begin, depth, graph, motion, xe, Pe):
                         s += J[i, p] * C[p, q] * J[j, q]
                 if i >= 3:
                     # A second's drift of the offsets stands for their rate.
-                    s += 2.0 * (1.0 - np.exp(-1.0 / motion[3])) * motion[2] ** 2 * R[i - 3] * R[j - 3] if j >= 3 else 0.0
-                    s += 2.0 * (1.0 - np.exp(-1.0 / motion[5])) * motion[4] ** 2 * U[i - 3] * U[j - 3] if j >= 3 else 0.0
+                    s += (
+                        2.0 * (1.0 - np.exp(-1.0 / motion[3])) * motion[2] ** 2 * R[i - 3] * R[j - 3] if j >= 3 else 0.0
+                    )
+                    s += (
+                        2.0 * (1.0 - np.exp(-1.0 / motion[5])) * motion[4] ** 2 * U[i - 3] * U[j - 3] if j >= 3 else 0.0
+                    )
                 Pe[i, j] += w * s
             for e in range(6, N):
                 s = m[i] * slope[e] * shift
@@ -464,8 +467,8 @@ def start_on_roads_one(kind, z, site, sigma, motion, graph, x, P, path, begin, d
 
 @kernel
 def drive_rows(
-    time_us, sensor, kind, z, cov, site, root, starts, columns, tau_s, variance, motion, gate, slots, recover_s, support_s,
-    curve, length, start, pieces, edge_length, edge_nodes, one_way, exits, exit_of,
+    time_us, sensor, kind, z, cov, site, root, starts, columns, tau_s, variance, motion, gate, slots,
+    recover_s, support_s, curve, length, start, pieces, edge_length, edge_nodes, one_way, exits, exit_of,
     x_out, P_out, time_out, status_out, nis_out, sensors_out, road_out, on_road_out, edge_out, edge_weight_out,
     verdict, nis_row,
 ):  # fmt: skip
