@@ -437,6 +437,25 @@ class RoadGraph:
         here = geodesy.geodetic_to_ecef([lat_deg], [lon_deg], [0.0])
         return int(np.argmin(np.linalg.norm(nodes - here, axis=1)))
 
+    def columns(self) -> tuple[NDArray, ...]:
+        """Return the graph in the columns that kernels read.
+
+        Returns
+        -------
+        tuple of ndarray
+            Pieces of all edges: curve (m, 4, 3), length (m,), start on the edge (m,); first piece of each edge (e + 1,);
+            edges: length (e,), nodes (e, 2), one-way (e,); and the ways out of each node: ``exit_of[exits[i]:exits[i + 1]]``
+            are twice the edge, plus one where it is driven backwards.
+        """
+        edges = np.concatenate([np.arange(len(self)), np.flatnonzero(~self.one_way)])
+        back = (np.arange(len(edges)) >= len(self)).astype(np.int64)
+        tail = self.edge_nodes[edges, back]
+        order = np.argsort(tail, kind="stable")
+        exits = np.searchsorted(tail[order], np.arange(len(self.node_lat_deg) + 1))
+        pieces = (self._curve, self._length, self._start, self._pieces)
+        own = (self.edge_length_m, self.edge_nodes, self.one_way)
+        return *pieces, *own, _still(exits), _still((2 * edges + back)[order])
+
     def _way(self, start: int, end: int) -> list[tuple[int, bool]]:
         """Edges of the shortest way in driving order, and whether each is driven backwards."""
         from scipy.sparse import csr_array
