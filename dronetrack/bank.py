@@ -1,0 +1,410 @@
+"""Where are ten thousand targets, each for itself? Banks of independent targets, predicted and updated at once."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dronetrack.columns import column
+from dronetrack.errors import InputError, OrderError
+from dronetrack.kernels import bank as kernels
+from dronetrack.motion import ConstantVelocity, StopAndGo
+
+Floats = NDArray[np.float64]
+
+# What may be measured: its code, how many numbers z has, whether it is seen from a site.
+KINDS = {
+    "position": (kernels.POSITION, 3, False),
+    "velocity": (kernels.VELOCITY, 3, False),
+    "line_of_sight": (kernels.LINE_OF_SIGHT, 3, True),
+    "range": (kernels.RANGE, 1, True),
+    "range_rate": (kernels.RANGE_RATE, 1, True),
+    "speed": (kernels.SPEED, 1, False),
+    "height": (kernels.HEIGHT, 1, False),
+    "bearing": (kernels.BEARING, 1, True),
+}
+METHODS = {"extended": 1, "iterated": kernels.ROUNDS}
+_LOG_2PI = float(np.log(2.0 * np.pi))
+_ALL = np.zeros(0, dtype=np.bool_)
+_NOWHERE = np.zeros((1, 6))
+_THREADED_FROM = 65_536  # targets; below that a second thread costs more than it brings
+
+
+class Fit:
+    """How well the measurements of one update suited the targets.
+
+    Attributes
+    ----------
+    nis : (n,) float64
+        Normalised innovation squared; NaN where nothing was observed.
+    n_components : (n,) int64
+        How many numbers were observed: the degrees of freedom of `nis`.
+    """
+
+    __slots__ = ("_out",)
+
+    def __init__(self, out: Floats) -> None:
+        self._out = out
+
+    @property
+    def nis(self) -> Floats:
+        return self._out[0]
+
+    @property
+    def n_components(self) -> NDArray[np.int64]:
+        return self._out[2].astype(np.int64)
+
+    @property
+    def log_likelihood(self) -> Floats:
+        """(n,) float64: log density of each innovation; 0 where nothing was observed."""
+        nis, determinant, count = self._out
+        return -0.5 * (np.where(count > 0.0, nis, 0.0) + np.log(determinant) + count * _LOG_2PI)
+
+
+class TargetBank:
+    """N independent targets, one Kalman filter each, in one object and one compiled call per step.
+
+    Parameters
+    ----------
+    mean : (n, 6) or (n, 9) array_like
+        ECEF position [m] and velocity [m/s], and acceleration [m/s2] for models that have one.
+    cov : (n, d, d) array_like
+        Covariance of each, symmetric positive definite.
+    time_us : (n,) array_like or int
+        When each state holds. [us, UTC]
+    motion : ConstantVelocity, StopAndGo, optional
+        How the targets move between measurements.
+    n_threads : int, optional
+        Threads among which large banks (65,536 targets and more) are shared; by default one per core. The bits of
+        the result do not depend on it.
+
+    Raises
+    ------
+    InputError
+        If shapes, types or ranges are wrong, or a covariance is not positive definite.
+
+    Notes
+    -----
+    The state is kept components first, targets last, the covariance as its packed upper triangle, all of it float64.
+    `mean` and `packed_cov` are views of it that cost nothing and always show the present; `cov` is an expanded copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean = np.tile([4.0e6, 1.5e6, 4.7e6, 0.0, 0.0, 0.0], (1000, 1))
+    >>> bank = TargetBank(mean, np.tile(100.0 * np.eye(6), (1000, 1, 1)), time_us=0)
+    >>> fit = bank.update(1_000_000, position=mean[:, :3] + 1.0, cov=9.0 * np.eye(3))
+    >>> fit.nis.shape, bool((bank.mean[:, 0] > 4.0e6 + 0.9).all())
+    ((1000,), True)
+    """
+
+    def __init__(
+        self,
+        mean: ArrayLike,
+        cov: ArrayLike,
+        time_us: ArrayLike,
+        *,
+        motion: ConstantVelocity | StopAndGo | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.motion = motion or ConstantVelocity()
+        self.n_threads = n_threads or os.cpu_count() or 1
+        d = self.motion.state_size
+        means = column("mean", mean, np.float64, (None, d), nan=False)
+        self._size, self._n = d, len(means)
+        covs = column("cov", cov, np.float64, (self._n, d, d), nan=False)
+        _check_covariances(covs)
+        self._state = np.zeros((d + d * (d + 1) // 2, _stride(self._n)))
+        self._state[:d, : self._n] = means.T
+        self._state[d:, : self._n] = covs[(slice(None), *np.triu_indices(d))].T
+        times = np.full(self._n, time_us) if np.ndim(time_us) == 0 else time_us
+        self._time_us = np.array(column("time_us", times, np.int64, (self._n,)))
+        self._latest_us = int(self._time_us.max(initial=-(2**62)))
+        self._to_us = np.zeros(1, dtype=np.int64)
+        self._noise = np.ascontiguousarray(self.motion.parameters[:3])
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def mean(self) -> Floats:
+        """(n, d) float64: the states; a read-only view that costs nothing and always shows the present."""
+        return _reading(self._state[: self._size, : self._n].T)
+
+    @property
+    def packed_cov(self) -> Floats:
+        """(n, d (d + 1) / 2) float64: upper triangles of the covariances, row by row; a read-only view like `mean`."""
+        return _reading(self._state[self._size :, : self._n].T)
+
+    @property
+    def cov(self) -> Floats:
+        """(n, d, d) float64: the covariances, expanded; a copy."""
+        rows, columns = np.triu_indices(self._size)
+        out = np.empty((self._n, self._size, self._size))
+        out[:, rows, columns] = self.packed_cov
+        out[:, columns, rows] = self.packed_cov
+        return out
+
+    @property
+    def time_us(self) -> NDArray[np.int64]:
+        """(n,) int64: when each state holds; a read-only view. [us, UTC]"""
+        return _reading(self._time_us[:])
+
+    def predict(self, time_us: ArrayLike) -> None:
+        """Move every target on.
+
+        Parameters
+        ----------
+        time_us : int or (n,) array_like
+            To when, for all or for each. [us, UTC]
+
+        Raises
+        ------
+        OrderError
+            If that is earlier than a state holds.
+        InputError
+            If the shape is wrong.
+        """
+        to_us = self._when(time_us)
+        self._share(kernels.predict_rows, self._state, self._time_us, to_us, self._noise)
+
+    def update(self, time_us: ArrayLike | None = None, *, mask: ArrayLike | None = None, **measured: Any) -> Fit:
+        """Move every target to a time and fuse one measurement into each, in one pass over the memory.
+
+        Exactly one kind is given by its name. NaN means not observed: in a position or velocity for that component,
+        otherwise for that target.
+
+        Parameters
+        ----------
+        time_us : int or (n,) array_like, optional
+            To when; by default the targets stay at their times. [us, UTC]
+        mask : (n,) array_like of bool, optional
+            Which targets are updated; all of them are predicted.
+        position : (n, 3) array_like
+            ECEF. [m]
+        velocity : (n, 3) array_like
+            ECEF. [m/s]
+        line_of_sight : (n, 3) array_like
+            Unit vectors in ECEF from the site to the target, compared in the plane across the expected one. A target
+            that would lie behind the camera counts as not observed.
+        range, range_rate : (n,) array_like
+            Distance from the site [m], and how fast it grows [m/s].
+        speed : (n,) array_like
+            Length of the velocity. [m/s]
+        height : (n,) array_like
+            Above the ellipsoid. [m]
+        bearing : (n,) array_like
+            Horizontal angle at the site, clockwise from north; any turn of it is the same. [deg]
+        cov : array_like
+            Of the noise, in the unit of the measurement squared (line of sight: rad2): (3, 3) or (n, 3, 3) for the
+            kinds with three numbers, a variance or (n,) of them for the others.
+        site_ecef_m : (3,) or (n, 3) array_like
+            Where the sensor stands, for line_of_sight, range, range_rate and bearing. [m]
+        site_velocity_ecef_mps : (3,) or (n, 3) array_like, optional
+            How the sensor moves, for range_rate. [m/s]
+        method : {"extended", "iterated"}, optional
+            How a kind that is not linear is linearised: at the prediction, or again about the corrected point.
+
+        Returns
+        -------
+        Fit
+            `nis`, `log_likelihood` and `n_components` of each target.
+
+        Raises
+        ------
+        OrderError
+            If the time is earlier than a state holds.
+        InputError
+            If no kind or two are given, a shape is wrong, a number infinite, or a covariance not positive definite.
+        """
+        return self._measure(True, time_us, mask, **measured)
+
+    def log_likelihood(self, time_us: ArrayLike | None = None, **measured: Any) -> Floats:
+        """Return the log density of a measurement of each target; the bank stays as it is.
+
+        Parameters
+        ----------
+        time_us, **measured
+            As in `update`.
+
+        Returns
+        -------
+        (n,) float64
+            0 where nothing is observed.
+        """
+        return self._measure(False, time_us, **measured).log_likelihood
+
+    def gate(self, time_us: ArrayLike | None = None, *, probability: float = 0.997, **measured: Any) -> NDArray:
+        """Say which measurements could be of their targets; the bank stays as it is.
+
+        Parameters
+        ----------
+        time_us, **measured
+            As in `update`.
+        probability : float, optional
+            Probability that a right measurement passes.
+
+        Returns
+        -------
+        (n,) bool
+            The `mask` to give to `update`; False where nothing is observed.
+
+        Raises
+        ------
+        InputError
+            If the probability is not between 0 and 1.
+        """
+        if not 0.0 < probability < 1.0:
+            raise InputError(f"probability must lie between 0 and 1; got {probability}.")
+        from scipy.special import chdtri
+
+        fit = self._measure(False, time_us, **measured)
+        limits = np.array([0.0, *chdtri([1.0, 2.0, 3.0], 1.0 - probability)])
+        return fit.nis <= limits[fit.n_components]
+
+    def _measure(
+        self,
+        commit: bool,  # noqa: FBT001
+        time_us: ArrayLike | None,
+        mask: ArrayLike | None = None,
+        *,
+        cov: ArrayLike | None = None,
+        site_ecef_m: ArrayLike | None = None,
+        site_velocity_ecef_mps: ArrayLike | None = None,
+        method: str = "extended",
+        **kinds: ArrayLike,
+    ) -> Fit:
+        """Check, prepare, one kernel call, wrap."""
+        if len(kinds) != 1 or not KINDS.keys() >= kinds.keys():
+            raise InputError(f"give one measurement by its kind, one of {', '.join(KINDS)}; got {list(kinds)}.")
+        ((name, values),) = kinds.items()
+        kind, m, from_site = KINDS[name]
+        n = self._n
+        z = _rows(name, values, n, m)
+        noise = _noise(cov, n, m)
+        if name == "bearing":
+            z, noise = _reading(np.radians(z)), _reading(noise * np.radians(1.0) ** 2)
+        to_us = self._time_us if time_us is None else self._when(time_us)
+        flags = _ALL if mask is None else column("mask", mask, np.bool_, (n,))
+        out = np.empty((3, n))
+        head = self._state, self._time_us, to_us, self._noise
+        if kind == kernels.POSITION:
+            bad = self._share(kernels.position_rows, *head, commit, z, noise, flags, out)
+        else:
+            if method not in METHODS:
+                raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
+            site = _site(site_ecef_m, site_velocity_ecef_mps, n, name) if from_site else _NOWHERE
+            bad = self._share(
+                kernels.aspect_rows, *head, kind, METHODS[method], commit, z, noise, site, flags, out
+            )  # fmt: skip
+        if bad >= 0:
+            raise InputError(
+                f"{name} must not be infinite and cov must be finite and positive definite; row {bad} is not. "
+                "NaN says not observed."
+            )
+        if commit:
+            self._settle(to_us)
+        return Fit(out)
+
+    def _when(self, time_us: ArrayLike) -> NDArray[np.int64]:
+        """Times to go to, in the shape that the kernels take: one for all, or one for each."""
+        if isinstance(time_us, int | np.integer):
+            if time_us < self._latest_us:
+                raise OrderError(
+                    f"time_us {time_us} is earlier than the state of target {int(np.argmax(self._time_us))}, "
+                    f"{self._latest_us}. Keep late rows for a filter that replays."
+                )
+            self._to_us[0] = time_us
+            return self._to_us
+        times = np.array(column("time_us", time_us, np.int64, (self._n,)))
+        late = times < self._time_us
+        if late.any():
+            row = int(np.argmax(late))
+            raise OrderError(f"time_us {times[row]} of target {row} is earlier than its state, {self._time_us[row]}.")
+        return times
+
+    def _settle(self, to_us: NDArray[np.int64]) -> None:
+        if to_us is self._to_us:
+            self._latest_us = int(to_us[0]) if self._n else self._latest_us
+        elif to_us is not self._time_us:
+            self._latest_us = int(to_us.max(initial=self._latest_us))
+
+    def _share(self, kernel: Callable[..., int], *arguments: object) -> int:
+        """Call a kernel for all targets, in slices of whole blocks on several threads where that pays."""
+        if self._n < _THREADED_FROM or self.n_threads == 1:
+            return kernel(0, self._n, *arguments)
+        step = -(-self._n // (self.n_threads * kernels.BLOCK)) * kernels.BLOCK
+        slices = [(first, min(first + step, self._n)) for first in range(0, self._n, step)]
+        kernel(0, 0, *arguments)  # compiled here, once
+        return max(_pool(self.n_threads).map(lambda part: kernel(*part, *arguments), slices))
+
+
+@cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="dronetrack-bank")
+
+
+def _stride(n: int) -> int:
+    """Room for n targets in a row: whole cache lines, and not a power of two apart, which would crowd the cache."""
+    lines = -(-max(n, 1) // 8) | 1
+    return lines * 8
+
+
+def _reading(array: NDArray) -> NDArray:
+    """Return a read-only view, the one kind of array that kernels take as input."""
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
+_NOWHERE, _ALL = _reading(_NOWHERE), _reading(_ALL)
+
+
+def _rows(name: str, values: ArrayLike, n: int, m: int) -> Floats:
+    """Return a measurement as (n, m), without a copy where it already is."""
+    z = np.ascontiguousarray(values, dtype=np.float64)
+    shape = (n, m) if m > 1 else (n,)
+    if z.shape != shape:
+        raise InputError(f"{name} must have shape {shape}, a row for each target (NaN: not observed); got {z.shape}.")
+    return _reading(z.reshape(n, m))
+
+
+def _noise(cov: ArrayLike | None, n: int, m: int) -> Floats:
+    """Return the noise as (1 or n, m, m)."""
+    if cov is None:
+        raise InputError("a measurement needs cov, the covariance of its noise.")
+    R = np.ascontiguousarray(cov, dtype=np.float64)
+    one = (m, m) if m > 1 else ()
+    if R.shape not in (one, (n, *one)):
+        raise InputError(f"cov must have shape {one} or {(n, *one)} for this kind; got {R.shape}.")
+    return _reading(R.reshape(-1, m, m))
+
+
+def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str) -> Floats:
+    """Return place and velocity of the sensor as (1 or n, 6)."""
+    if place is None:
+        raise InputError(f"{name} is seen from somewhere: give site_ecef_m.")
+    parts = []
+    for label, values in (("site_ecef_m", place), ("site_velocity_ecef_mps", np.zeros(3) if velocity is None else velocity)):
+        part = np.asarray(values, dtype=np.float64)
+        if part.shape not in ((3,), (n, 3)) or not np.isfinite(part).all():
+            raise InputError(f"{label} must be finite and have shape (3,) or {(n, 3)}; got shape {part.shape}.")
+        parts.append(np.atleast_2d(part))
+    rows = max(map(len, parts))
+    return _reading(np.hstack([np.broadcast_to(part, (rows, 3)) for part in parts]))
+
+
+def _check_covariances(covs: Floats) -> None:
+    if not np.array_equal(covs, covs.transpose(0, 2, 1)):
+        raise InputError("cov must be symmetric; use 0.5 * (cov + cov.transpose(0, 2, 1)).")
+    std = np.sqrt(np.diagonal(covs, axis1=1, axis2=2))
+    scaled = covs / std[:, :, None] / std[:, None, :]
+    bad = ~(std > 0.0).all(axis=1)
+    bad[~bad] = ~(np.linalg.eigvalsh(scaled[~bad])[:, 0] > 0.0)
+    if bad.any():
+        raise InputError(f"cov must be positive definite; that of target {int(np.argmax(bad))} is not.")
