@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,7 @@ KINDS = {
     "bearing": (kernels.BEARING, 1, True),
 }
 METHODS = {"extended": 1, "iterated": kernels.ROUNDS}
+_FLOAT64 = np.dtype(np.float64)
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _ALL = np.zeros(0, dtype=np.bool_)
 _NOWHERE = np.zeros((1, 6))
@@ -125,6 +126,7 @@ class TargetBank:
         self._time_us = np.array(column("time_us", times, np.int64, (self._n,)))
         self._latest_us = int(self._time_us.max(initial=-(2**62)))
         self._to_us = np.zeros(1, dtype=np.int64)
+        self._cov_before, self._noise_before = None, np.empty((0, 3, 3))
         self._noise = np.ascontiguousarray(self.motion.parameters[:3])
 
     def __len__(self) -> int:
@@ -171,8 +173,17 @@ class TargetBank:
         """
         to_us = self._when(time_us)
         self._share(kernels.predict_rows, self._state, self._time_us, to_us, self._noise)
+        self._settle(to_us)
 
-    def update(self, time_us: ArrayLike | None = None, *, mask: ArrayLike | None = None, **measured: Any) -> Fit:
+    def update(
+        self,
+        time_us: ArrayLike | None = None,
+        *,
+        position: ArrayLike | None = None,
+        cov: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        **other: Any,
+    ) -> Fit:
         """Move every target to a time and fuse one measurement into each, in one pass over the memory.
 
         Exactly one kind is given by its name. NaN means not observed: in a position or velocity for that component,
@@ -221,7 +232,20 @@ class TargetBank:
         InputError
             If no kind or two are given, a shape is wrong, a number infinite, or a covariance not positive definite.
         """
-        return self._measure(True, time_us, mask, **measured)
+        if other or position is None:
+            kinds = other if position is None else {"position": position, **other}
+            return self._measure(True, time_us, cov=cov, mask=mask, **kinds)
+        # The short way for the commonest kind: a bank of a hundred takes a few microseconds, and words take some too.
+        z, noise = _rows("position", position, self._n, 3), self._noise_of(cov)
+        to_us = self._time_us if time_us is None else self._when(time_us)
+        out = np.empty((3, self._n))
+        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (self._n,)))
+        arguments = self._state, self._time_us, to_us, self._noise, True, z, noise, flags, out
+        bad = self._share(kernels.position_rows, *arguments)
+        if bad >= 0:
+            _refuse("position", bad)
+        self._settle(to_us)
+        return Fit(out)
 
     def log_likelihood(self, time_us: ArrayLike | None = None, **measured: Any) -> Floats:
         """Return the log density of a measurement of each target; the bank stays as it is.
@@ -287,9 +311,9 @@ class TargetBank:
         z = _rows(name, values, n, m)
         noise = _noise(cov, n, m)
         if name == "bearing":
-            z, noise = _reading(np.radians(z)), _reading(noise * np.radians(1.0) ** 2)
+            z, noise = np.radians(z), noise * np.radians(1.0) ** 2
         to_us = self._time_us if time_us is None else self._when(time_us)
-        flags = _ALL if mask is None else column("mask", mask, np.bool_, (n,))
+        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (n,)))
         out = np.empty((3, n))
         head = self._state, self._time_us, to_us, self._noise
         if kind == kernels.POSITION:
@@ -302,13 +326,17 @@ class TargetBank:
                 kernels.aspect_rows, *head, kind, METHODS[method], commit, z, noise, site, flags, out
             )  # fmt: skip
         if bad >= 0:
-            raise InputError(
-                f"{name} must not be infinite and cov must be finite and positive definite; row {bad} is not. "
-                "NaN says not observed."
-            )
+            _refuse(name, bad)
         if commit:
             self._settle(to_us)
         return Fit(out)
+
+    def _noise_of(self, cov: ArrayLike | None) -> Floats:
+        """As `_noise` for three numbers; an array that came before, and of which a view is kept, is not looked at."""
+        if cov is None or cov is not self._cov_before:
+            self._noise_before = _noise(cov, self._n, 3)
+            self._cov_before = cov if self._noise_before.base is cov else None
+        return self._noise_before
 
     def _when(self, time_us: ArrayLike) -> NDArray[np.int64]:
         """Times to go to, in the shape that the kernels take: one for all, or one for each."""
@@ -355,34 +383,49 @@ def _stride(n: int) -> int:
 
 
 def _reading(array: NDArray) -> NDArray:
-    """Return a read-only view, the one kind of array that kernels take as input."""
+    """Return a read-only view."""
     if array.flags.writeable:
         array = array.view()
         array.flags.writeable = False
     return array
 
 
-_NOWHERE, _ALL = _reading(_NOWHERE), _reading(_ALL)
+def _writable(values: ArrayLike) -> Floats:
+    """Return float64 in C order that may be written: the one layout that kernels are compiled for. They only read."""
+    if type(values) is np.ndarray:
+        flags = values.flags
+        if values.dtype is _FLOAT64 and flags.c_contiguous and flags.writeable:
+            return values
+    return np.array(values, dtype=np.float64, order="C")
 
 
 def _rows(name: str, values: ArrayLike, n: int, m: int) -> Floats:
     """Return a measurement as (n, m), without a copy where it already is."""
-    z = np.ascontiguousarray(values, dtype=np.float64)
-    shape = (n, m) if m > 1 else (n,)
-    if z.shape != shape:
+    z = _writable(values)
+    if z.shape == (n, m) and m > 1:
+        return z
+    if z.shape != (n,) or m > 1:
+        shape = (n, m) if m > 1 else (n,)
         raise InputError(f"{name} must have shape {shape}, a row for each target (NaN: not observed); got {z.shape}.")
-    return _reading(z.reshape(n, m))
+    return z.reshape(n, 1)
 
 
 def _noise(cov: ArrayLike | None, n: int, m: int) -> Floats:
     """Return the noise as (1 or n, m, m)."""
     if cov is None:
         raise InputError("a measurement needs cov, the covariance of its noise.")
-    R = np.ascontiguousarray(cov, dtype=np.float64)
+    R = _writable(cov)
     one = (m, m) if m > 1 else ()
-    if R.shape not in (one, (n, *one)):
+    if R.shape != one and R.shape != (n, *one):
         raise InputError(f"cov must have shape {one} or {(n, *one)} for this kind; got {R.shape}.")
-    return _reading(R.reshape(-1, m, m))
+    return R.reshape(-1, m, m)
+
+
+def _refuse(name: str, row: int) -> NoReturn:
+    raise InputError(
+        f"{name} must not be infinite and cov must be finite and positive definite; row {row} is not. "
+        "NaN says not observed."
+    )
 
 
 def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str) -> Floats:
@@ -390,13 +433,16 @@ def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str
     if place is None:
         raise InputError(f"{name} is seen from somewhere: give site_ecef_m.")
     parts = []
-    for label, values in (("site_ecef_m", place), ("site_velocity_ecef_mps", np.zeros(3) if velocity is None else velocity)):
+    for label, values in (
+        ("site_ecef_m", place),
+        ("site_velocity_ecef_mps", np.zeros(3) if velocity is None else velocity),
+    ):
         part = np.asarray(values, dtype=np.float64)
         if part.shape not in ((3,), (n, 3)) or not np.isfinite(part).all():
             raise InputError(f"{label} must be finite and have shape (3,) or {(n, 3)}; got shape {part.shape}.")
         parts.append(np.atleast_2d(part))
     rows = max(map(len, parts))
-    return _reading(np.hstack([np.broadcast_to(part, (rows, 3)) for part in parts]))
+    return np.ascontiguousarray(np.hstack([np.broadcast_to(part, (rows, 3)) for part in parts]))
 
 
 def _check_covariances(covs: Floats) -> None:

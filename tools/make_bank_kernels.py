@@ -44,7 +44,7 @@ class Writer:
     def __init__(self, name: str, arguments: str, says: str, size: int) -> None:
         self.size = size
         self.pairs = [(i, j) for i in range(size) for j in range(i, size)]
-        self.lines = ["", "", "@kernel", f"def {name}({arguments}):", f'    """{says}"""', "    for i in range(BLOCK):"]
+        self.lines = ["", "", "@kernel", f"def {name}({arguments}):", f'    """{says}"""', "    for i in range(width):"]
 
     def put(self, text: str) -> None:
         self.lines.append("        " + text)
@@ -75,7 +75,9 @@ def p(i: int, j: int) -> str:
 
 def predict(size: int) -> list[str]:
     """P becomes F P F' + Q by adding rows and columns: what a lower level gives an upper one over the step."""
-    out = Writer(f"predict{size}_one", "T, A, q_horizontal, q_vertical", "Move the block on by the steps in A.", size)
+    out = Writer(
+        f"predict{size}_one", "T, A, width, q_horizontal, q_vertical", "Move the block on by the steps in A.", size
+    )
     out.load()
     top = size - 3  # the level that the noise drives: it decays by f0
     out.read(f0=DECAY, f1=DECAY + 1)
@@ -136,7 +138,9 @@ def position(size: int) -> list[str]:
     Along an axis the row of the measured number is scaled by noise / innovation variance instead of being subtracted
     from: nothing cancels, however much better than the prior the measurement is.
     """
-    out = Writer(f"position{size}_one", "T, A", "Fuse a position: z, weights and decorrelated noise are in A.", size)
+    out = Writer(
+        f"position{size}_one", "T, A, width", "Fuse a position: z, weights and decorrelated noise are in A.", size
+    )
     out.load()
     out.read(z0=Z, z1=Z + 1, z2=Z + 2, m10=MIX, m20=MIX + 1, m21=MIX + 2)
     # The noise is M^-1 diag(r) M^-T; take state and measurement to M x, where each axis is measured on its own.
@@ -185,7 +189,7 @@ def scalar(size: int) -> list[str]:
     nothing (Bucy, Joseph 1968; Bierman 1977, ISBN 0-12-097350-2, section V.2).
     """
     says = "Fuse one number: row h over position and velocity, innovation, noise and weight are in A."
-    out = Writer(f"scalar{size}_one", "T, A", says, size)
+    out = Writer(f"scalar{size}_one", "T, A, width", says, size)
     out.load()
     out.read(**{f"h{i}": H + i for i in range(6)}, y=SCALAR, r=SCALAR + 1, weight=SCALAR + 2, nis=NIS, det=DET)
     for i in range(size):

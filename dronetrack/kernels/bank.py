@@ -49,6 +49,7 @@ S0, S1, S2, S3, S4, S5 = _rows(66, 6)
 N_ROWS = 72
 H00, H01, H02, H03, H04, H05, H10, H11, H12 = _rows(39, 9)
 
+_LANES = np.uint64(BLOCK)
 _A = 6378137.0
 _B = 6356752.314245179
 _E2 = 1.0 - (_B / _A) ** 2
@@ -58,25 +59,24 @@ _EP2 = (_A / _B) ** 2 - 1.0
 @kernel
 def load_one(state, start, lanes, T):
     """Copy a block in; lanes beyond the last target repeat it, so that they stay harmless."""
-    for row in range(state.shape[0]):
-        if lanes == BLOCK:
-            for i in range(BLOCK):
-                T[row * BLOCK + i] = state[row, start + i]
-        else:
-            for i in range(BLOCK):
-                T[row * BLOCK + i] = state[row, start + min(i, lanes - 1)]
+    first = np.uint64(start)  # unsigned: an index that cannot be negative needs no look, and the loop becomes vectors
+    full = np.uint64(lanes)
+    for row in range(np.uint64(state.shape[0])):
+        to = row * _LANES
+        for i in range(full):
+            T[to + i] = state[row, first + i]
+        for i in range(full, _LANES):
+            T[to + i] = T[to + full - np.uint64(1)]
 
 
 @kernel
 def store_one(T, start, lanes, state):
     """Copy a block out."""
-    for row in range(state.shape[0]):
-        if lanes == BLOCK:
-            for i in range(BLOCK):
-                state[row, start + i] = T[row * BLOCK + i]
-        else:
-            for i in range(lanes):
-                state[row, start + i] = T[row * BLOCK + i]
+    first = np.uint64(start)
+    for row in range(np.uint64(state.shape[0])):
+        source = row * _LANES
+        for i in range(np.uint64(lanes)):
+            state[row, first + i] = T[source + i]
 
 
 @kernel
@@ -471,9 +471,10 @@ def predict_rows(first, last, state, time_us, to_us, noise):
     T, A = np.empty(27 * BLOCK), np.empty(N_ROWS * BLOCK)
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
+        width = (lanes + 7) & -8  # a whole number of vectors
         load_one(state, start, lanes, T)
         step_one(time_us, to_us, start, lanes, noise, A)
-        predict6_one(T, A, noise[0], noise[1])
+        predict6_one(T, A, width, noise[0], noise[1])
         store_one(T, start, lanes, state)
         arrive_one(time_us, to_us, start, lanes)
 
@@ -514,6 +515,7 @@ def position_rows(first, last, state, time_us, to_us, noise, commit, z, R, mask,
     stale = True
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
+        width = (lanes + 7) & -8  # a whole number of vectors
         load_one(state, start, lanes, T)
         step_one(time_us, to_us, start, lanes, noise, A)
         whole = measured_one(z, mask, start, lanes, A)
@@ -523,8 +525,8 @@ def position_rows(first, last, state, time_us, to_us, noise, commit, z, R, mask,
         if stale or not whole:
             decorrelate_one(A)
         stale = not whole
-        predict6_one(T, A, noise[0], noise[1])
-        position6_one(T, A)
+        predict6_one(T, A, width, noise[0], noise[1])
+        position6_one(T, A, width)
         report_one(3, start, lanes, A, out)
         if commit:
             store_one(T, start, lanes, state)
@@ -546,9 +548,10 @@ def aspect_rows(first, last, state, time_us, to_us, noise, kind, rounds, commit,
     before = np.empty(27 * BLOCK)
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
+        width = (lanes + 7) & -8  # a whole number of vectors
         load_one(state, start, lanes, T)
         step_one(time_us, to_us, start, lanes, noise, A)
-        predict6_one(T, A, noise[0], noise[1])
+        predict6_one(T, A, width, noise[0], noise[1])
         measured_one(z, mask, start, lanes, A)
         if start == first or R.shape[0] > 1:
             noise_one(R, start, lanes, A)
@@ -567,7 +570,7 @@ def aspect_rows(first, last, state, time_us, to_us, noise, kind, rounds, commit,
             clear_one(A)
             for k in range(m):
                 select_one(k, T, A)
-                scalar6_one(T, A)
+                scalar6_one(T, A, width)
         report_one(z.shape[1] if kind != LINE_OF_SIGHT else 2, start, lanes, A, out)
         if commit:
             store_one(T, start, lanes, state)

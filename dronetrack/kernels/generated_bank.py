@@ -19,9 +19,9 @@ INVERSE_B2 = 1.0 / 6356752.314245179**2
 
 
 @kernel
-def predict6_one(T, A, q_horizontal, q_vertical):
+def predict6_one(T, A, width, q_horizontal, q_vertical):
     """Move the block on by the steps in A."""
-    for i in range(BLOCK):
+    for i in range(width):
         x0 = T[i]
         x1 = T[32 + i]
         x2 = T[64 + i]
@@ -163,9 +163,9 @@ def predict6_one(T, A, q_horizontal, q_vertical):
 
 
 @kernel
-def position6_one(T, A):
+def position6_one(T, A, width):
     """Fuse a position: z, weights and decorrelated noise are in A."""
-    for i in range(BLOCK):
+    for i in range(width):
         x0 = T[i]
         x1 = T[32 + i]
         x2 = T[64 + i]
@@ -406,9 +406,9 @@ def position6_one(T, A):
 
 
 @kernel
-def scalar6_one(T, A):
+def scalar6_one(T, A, width):
     """Fuse one number: row h over position and velocity, innovation, noise and weight are in A."""
-    for i in range(BLOCK):
+    for i in range(width):
         x0 = T[i]
         x1 = T[32 + i]
         x2 = T[64 + i]
