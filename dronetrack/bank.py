@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack.columns import column
 from dronetrack.errors import InputError, OrderError
 from dronetrack.kernels import bank as kernels
-from dronetrack.motion import ConstantVelocity, StopAndGo
+from dronetrack.kernels import mixtures
+from dronetrack.kernels.motion import VELOCITY
+from dronetrack.motion import ConstantVelocity, Mixture, Motion
 
 Floats = NDArray[np.float64]
 
@@ -36,34 +38,29 @@ _THREADED_FROM = 65_536  # targets; below that a second thread costs more than i
 
 
 class Fit:
-    """How well the measurements of one update suited the targets.
+    """How well the measurements of one update suited the targets; worked out when asked for."""
 
-    Attributes
-    ----------
-    nis : (n,) float64
-        Normalised innovation squared; NaN where nothing was observed.
-    n_components : (n,) int64
-        How many numbers were observed: the degrees of freedom of `nis`.
-    """
+    __slots__ = ("_logged", "_out")
 
-    __slots__ = ("_out",)
-
-    def __init__(self, out: Floats) -> None:
-        self._out = out
+    def __init__(self, out: Floats, *, logged: bool = False) -> None:
+        self._out, self._logged = out, logged
 
     @property
     def nis(self) -> Floats:
+        """(n,) float64: normalised innovation squared, NaN where nothing was observed; of a mixture, the mean."""
         return self._out[0]
 
     @property
     def n_components(self) -> NDArray[np.int64]:
+        """(n,) int64: how many numbers were observed."""
         return self._out[2].astype(np.int64)
 
     @property
     def log_likelihood(self) -> Floats:
         """(n,) float64: log density of each innovation; 0 where nothing was observed."""
         nis, determinant, count = self._out
-        return -0.5 * (np.where(count > 0.0, nis, 0.0) + np.log(determinant) + count * _LOG_2PI)
+        log_det = determinant if self._logged else np.log(determinant)
+        return np.where(count > 0.0, -0.5 * (nis + log_det + count * _LOG_2PI), 0.0)
 
 
 class TargetBank:
@@ -77,8 +74,10 @@ class TargetBank:
         Covariance of each, symmetric positive definite.
     time_us : (n,) array_like or int
         When each state holds. [us, UTC]
-    motion : ConstantVelocity, StopAndGo, optional
-        How the targets move between measurements.
+    motion : Motion or Mixture, optional
+        How the targets move between measurements; by default `ConstantVelocity`. It and `StopAndGo` have kernels of
+        their own; every other model, and a `Mixture` of several (IMM), goes through a general one that is some four
+        times as slow per model.
     n_threads : int, optional
         Threads among which large banks (65,536 targets and more) are shared; by default one per core. The bits of
         the result do not depend on it.
@@ -109,7 +108,7 @@ class TargetBank:
         cov: ArrayLike,
         time_us: ArrayLike,
         *,
-        motion: ConstantVelocity | StopAndGo | None = None,
+        motion: Motion | Mixture | None = None,
         n_threads: int | None = None,
     ) -> None:
         self.motion = motion or ConstantVelocity()
@@ -127,7 +126,13 @@ class TargetBank:
         self._latest_us = int(self._time_us.max(initial=-(2**62)))
         self._to_us = np.zeros(1, dtype=np.int64)
         self._cov_before, self._noise_before = None, np.empty((0, 3, 3))
-        self._noise = np.ascontiguousarray(self.motion.parameters[:3])
+        mixture = self.motion if isinstance(self.motion, Mixture) else Mixture([self.motion])
+        self._plain = len(mixture.models) == 1 and mixture.models[0].code == VELOCITY
+        self._noise = np.ascontiguousarray(mixture.parameters[0, :3])
+        if not self._plain:
+            self._models = np.repeat(self._state[None], len(mixture.models), axis=0)
+            self._chance = np.repeat(np.array(mixture.initial)[:, None], self._state.shape[1], axis=1)
+            self._switching = mixture.codes, mixture.parameters, mixture.rates
 
     def __len__(self) -> int:
         return self._n
@@ -156,6 +161,11 @@ class TargetBank:
         """(n,) int64: when each state holds; a read-only view. [us, UTC]"""
         return _reading(self._time_us[:])
 
+    @property
+    def model_probabilities(self) -> Floats:
+        """(n, m) float64: probability of each model of the mixture; a read-only view."""
+        return np.ones((self._n, 1)) if self._plain else _reading(self._chance[:, : self._n].T)
+
     def predict(self, time_us: ArrayLike) -> None:
         """Move every target on.
 
@@ -172,7 +182,10 @@ class TargetBank:
             If the shape is wrong.
         """
         to_us = self._when(time_us)
-        self._share(kernels.predict_rows, self._state, self._time_us, to_us, self._noise)
+        if self._plain:
+            self._share(kernels.predict_rows, self._state, self._time_us, to_us, self._noise)
+        else:
+            self._mix(to_us, -1, 1, True, np.empty((0, 1)), np.empty((0, 1, 1)), _NOWHERE, _ALL, np.empty((3, 0)))
         self._settle(to_us)
 
     def update(
@@ -232,7 +245,7 @@ class TargetBank:
         InputError
             If no kind or two are given, a shape is wrong, a number infinite, or a covariance not positive definite.
         """
-        if other or position is None:
+        if other or position is None or not self._plain:
             kinds = other if position is None else {"position": position, **other}
             return self._measure(True, time_us, cov=cov, mask=mask, **kinds)
         # The short way for the commonest kind: a bank of a hundred takes a few microseconds, and words take some too.
@@ -292,7 +305,7 @@ class TargetBank:
 
     def _measure(
         self,
-        commit: bool,  # noqa: FBT001
+        commit: bool,
         time_us: ArrayLike | None,
         mask: ArrayLike | None = None,
         *,
@@ -314,22 +327,27 @@ class TargetBank:
             z, noise = np.radians(z), noise * np.radians(1.0) ** 2
         to_us = self._time_us if time_us is None else self._when(time_us)
         flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (n,)))
+        if method not in METHODS:
+            raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
+        site = _site(site_ecef_m, site_velocity_ecef_mps, n, name) if from_site else _NOWHERE
         out = np.empty((3, n))
         head = self._state, self._time_us, to_us, self._noise
-        if kind == kernels.POSITION:
+        if not self._plain:
+            bad = self._mix(to_us, kind, METHODS[method], commit, z, noise, site, flags, out)
+        elif kind == kernels.POSITION:
             bad = self._share(kernels.position_rows, *head, commit, z, noise, flags, out)
         else:
-            if method not in METHODS:
-                raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-            site = _site(site_ecef_m, site_velocity_ecef_mps, n, name) if from_site else _NOWHERE
-            bad = self._share(
-                kernels.aspect_rows, *head, kind, METHODS[method], commit, z, noise, site, flags, out
-            )  # fmt: skip
+            rounds = METHODS[method]
+            bad = self._share(kernels.aspect_rows, *head, kind, rounds, commit, z, noise, site, flags, out)
         if bad >= 0:
             _refuse(name, bad)
         if commit:
             self._settle(to_us)
-        return Fit(out)
+        return Fit(out, logged=not self._plain)
+
+    def _mix(self, to_us: NDArray[np.int64], *arguments: object) -> int:
+        head = self._models, self._chance, self._state, self._time_us, to_us, *self._switching
+        return self._share(mixtures.mixture_rows, *head, *arguments)
 
     def _noise_of(self, cov: ArrayLike | None) -> Floats:
         """As `_noise` for three numbers; an array that came before, and of which a view is kept, is not looked at."""

@@ -187,13 +187,14 @@ def clear_rows_one(m, A):
 
 
 @kernel
-def velocity_one(T, A):
-    """Linearise a velocity: three rows."""
+def components_one(first, T, A):
+    """Linearise a position (first = 0) or velocity (3) measured as it is: three rows."""
     clear_rows_one(3, A)
     for k in range(3):
         for i in range(BLOCK):
-            A[ROWS + (7 * k + 3) * BLOCK + i] = 1.0
-            A[Y0 + k * BLOCK + i] = A[Z0 + k * BLOCK + i] - T[X3 + k * BLOCK + i]
+            A[ROWS + (7 * k + first) * BLOCK + i] = 1.0
+            A[Y0 + k * BLOCK + i] = A[Z0 + k * BLOCK + i] - T[(first + k) * BLOCK + i]
+    decorrelate_one(A)
 
 
 @kernel
@@ -367,9 +368,8 @@ def linearise_one(kind, T, A):
     """Fill H, Y, weights and decorrelated noise of a block at T; return the number of rows."""
     if kind == LINE_OF_SIGHT:
         line_of_sight_one(T, A)
-    elif kind == VELOCITY:
-        velocity_one(T, A)
-        decorrelate_one(A)
+    elif kind in (POSITION, VELOCITY):
+        components_one(0 if kind == POSITION else 3, T, A)
     else:
         for i in range(BLOCK):
             A[D0 + i] = A[R00 + i] if A[W0 + i] > 0.0 else 1.0
@@ -384,7 +384,7 @@ def linearise_one(kind, T, A):
         else:
             bearing_one(T, A)
         return 1
-    m = 3 if kind == VELOCITY else 2
+    m = 2 if kind == LINE_OF_SIGHT else 3
     # To L^-1 y = L^-1 H dx, last row first.
     for k in range(m - 1, 0, -1):
         for j in range(k):
