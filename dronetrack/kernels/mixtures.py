@@ -49,131 +49,146 @@ from dronetrack.kernels.generated_bank import BLOCK
 from dronetrack.kernels.motion import model_one, switching_one
 
 
+U = np.uint64  # an index that cannot be negative needs no look, and its loop becomes one of vectors
+LANES, ONE = U(BLOCK), U(1)
+
+
 @kernel
 def packed_one(d, i, j):
-    """Where element (i, j) of P starts in a block."""
+    """Where element (i, j) of P starts in a block; all unsigned."""
     low, high = min(i, j), max(i, j)
-    return (d + low * d - low * (low - 1) // 2 + high - low) * BLOCK
+    return (d + low * d - (low * low - low) // U(2) + high - low) * LANES
 
 
 @kernel
 def mixed_one(d, width, weight, T, out):
     """Fill `out` with the mean and covariance of the models T (M, .) under `weight` (M * BLOCK)."""
-    M = T.shape[0]
+    M = U(T.shape[0])
     for a in range(d):
-        to = a * BLOCK
+        to = a * LANES
         for i in range(width):
-            out[to + i] = weight[i] * T[0, to + i]
-        for m in range(1, M):
+            out[to + i] = weight[i] * T[U(0), to + i]
+        for m in range(ONE, M):
             for i in range(width):
-                out[to + i] += weight[m * BLOCK + i] * T[m, to + i]
+                out[to + i] += weight[m * LANES + i] * T[m, to + i]
     for a in range(d):
+        x = a * LANES
         for b in range(a, d):
+            y = b * LANES
             to = packed_one(d, a, b)
             for i in range(width):
-                out[to + i] = 0.0
-            for m in range(M):
+                spread = (T[U(0), x + i] - out[x + i]) * (T[U(0), y + i] - out[y + i])
+                out[to + i] = weight[i] * (T[U(0), to + i] + spread)
+            for m in range(ONE, M):
                 for i in range(width):
-                    spread = (T[m, a * BLOCK + i] - out[a * BLOCK + i]) * (T[m, b * BLOCK + i] - out[b * BLOCK + i])
-                    out[to + i] += weight[m * BLOCK + i] * (T[m, to + i] + spread)
+                    spread = (T[m, x + i] - out[x + i]) * (T[m, y + i] - out[y + i])
+                    out[to + i] += weight[m * LANES + i] * (T[m, to + i] + spread)
 
 
 @kernel
 def mix_one(d, width, Pi, chance, T, c, w, mixed):
     """Fill the predicted probabilities and each model's mixed start; `Pi` (M, M, BLOCK), `w` is room for weights."""
-    M = T.shape[0]
+    M = U(T.shape[0])
     for j in range(M):
+        to = j * LANES
         for i in range(width):
-            c[j * BLOCK + i] = 0.0
+            c[to + i] = 0.0
         for m in range(M):
             for i in range(width):
-                c[j * BLOCK + i] += Pi[m, j, i] * chance[m * BLOCK + i]
+                w[m * LANES + i] = Pi[m, j, i] * chance[m * LANES + i]
+                c[to + i] += w[m * LANES + i]
         for m in range(M):
             for i in range(width):
-                w[m * BLOCK + i] = Pi[m, j, i] * chance[m * BLOCK + i] / c[j * BLOCK + i]
+                w[m * LANES + i] /= c[to + i]
         mixed_one(d, width, w, T, mixed[j])
 
 
 @kernel
 def move_one(d, width, F, has_F, Q, T, FP):
-    """X = F x, P = F P F' + Q; `FP` is room for F P."""
+    """x = F x, P = F P F' + Q; `FP` is room for F P."""
     for a in range(d):
         for b in range(d):
-            to = (a * d + b) * BLOCK
+            to = (a * d + b) * LANES
             for i in range(width):
                 FP[to + i] = 0.0
             for k in range(d):
                 if has_F[a, k]:
-                    f = (a * d + k) * BLOCK
+                    f = (a * d + k) * LANES
                     p = packed_one(d, k, b)
                     for i in range(width):
                         FP[to + i] += F[f + i] * T[p + i]
     for a in range(d):
         for b in range(a, d):
             to = packed_one(d, a, b)
-            q = to - d * BLOCK
+            q = to - d * LANES
             for i in range(width):
                 T[to + i] = Q[q + i]
             for k in range(d):
                 if has_F[b, k]:
-                    f = (b * d + k) * BLOCK
-                    p = (a * d + k) * BLOCK
+                    f = (b * d + k) * LANES
+                    p = (a * d + k) * LANES
                     for i in range(width):
                         T[to + i] += FP[p + i] * F[f + i]
     for a in range(d):
+        to = a * LANES
         for i in range(width):
-            FP[a * BLOCK + i] = 0.0
+            FP[to + i] = 0.0
         for k in range(d):
             if has_F[a, k]:
-                f = (a * d + k) * BLOCK
+                f = (a * d + k) * LANES
                 for i in range(width):
-                    FP[a * BLOCK + i] += F[f + i] * T[k * BLOCK + i]
-    for a in range(d * BLOCK):
-        T[a] = FP[a]
+                    FP[to + i] += F[f + i] * T[k * LANES + i]
+    for i in range(d * LANES):
+        T[i] = FP[i]
 
 
 @kernel
-def scalar_one(d, first, last, width, h, T, A, W, G):
-    """Fuse y = h dx + noise of a block; `h` (d * BLOCK) is zero outside first .. last - 1. K stays in `W`."""
+def scalar_one(d, first, last, width, h, T, A, W, K, G):
+    """Fuse y = h dx + noise of a block; `h` (d * BLOCK) is zero outside first .. last - 1."""
     for a in range(d):
+        to = a * LANES
         for i in range(width):
-            W[a * BLOCK + i] = 0.0
+            W[to + i] = 0.0
         for b in range(first, last):
             p = packed_one(d, a, b)
             for i in range(width):
-                W[a * BLOCK + i] += T[p + i] * h[b * BLOCK + i]
-    s, v = d * BLOCK, (d + 1) * BLOCK
+                W[to + i] += T[p + i] * h[b * LANES + i]
+    # S and its inverse, where K goes later.
     for i in range(width):
-        W[s + i] = A[NOISE + i]
+        G[i] = A[U(NOISE) + i]
     for b in range(first, last):
         for i in range(width):
-            W[s + i] += W[b * BLOCK + i] * h[b * BLOCK + i]
+            G[i] += W[b * LANES + i] * h[b * LANES + i]
     for i in range(width):
-        weight = A[WEIGHT + i]
-        W[v + i] = weight / W[s + i]
-        A[NIS + i] += A[Y + i] * A[Y + i] * W[v + i]
-        A[DET + i] *= W[s + i] * weight + (1.0 - weight)
+        weight = A[U(WEIGHT) + i]
+        inverse = weight / G[i]
+        A[U(NIS) + i] += A[U(Y) + i] * A[U(Y) + i] * inverse
+        A[U(DET) + i] *= G[i] * weight + (1.0 - weight)
+        G[i] = inverse
     for a in range(d):
+        to = a * LANES
         for i in range(width):
-            k = W[a * BLOCK + i] * W[v + i]
-            T[a * BLOCK + i] += k * A[Y + i]
-            G[a * BLOCK + i] = A[NOISE + i] * k
+            K[to + i] = W[to + i] * G[i]
+            T[to + i] += K[to + i] * A[U(Y) + i]
+    for a in range(d):
+        to = a * LANES
+        for i in range(width):
+            G[to + i] = A[U(NOISE) + i] * K[to + i]
         for b in range(first, last):
             p = packed_one(d, a, b)
             for i in range(width):
-                k = W[a * BLOCK + i] * W[v + i]
-                G[a * BLOCK + i] -= (T[p + i] - k * W[b * BLOCK + i]) * h[b * BLOCK + i]
+                G[to + i] -= (T[p + i] - K[to + i] * W[b * LANES + i]) * h[b * LANES + i]
     for a in range(d):
+        x = a * LANES
         for b in range(a, d):
+            y = b * LANES
             p = packed_one(d, a, b)
             for i in range(width):
-                k_a = W[a * BLOCK + i] * W[v + i]
-                k_b = W[b * BLOCK + i] * W[v + i]
-                T[p + i] += G[a * BLOCK + i] * k_b - k_a * W[b * BLOCK + i]
+                T[p + i] += G[x + i] * K[y + i] - K[x + i] * W[y + i]
 
 
 @kernel
-def judge_one(M, width, lanes, c, fit, chance, A):
+def judge_one(M, width, c, fit, chance, A):
     """Fill the probabilities after the measurement, c times likelihood; `fit` (M * BLOCK) holds log-likelihoods.
 
     Leaves the logarithm of the whole likelihood in DET.
@@ -222,7 +237,7 @@ def fill_one(d, lanes, code, params, dt, T, F, has_F, Q, F_room, Q_room):
                 F[(a * d + b) * BLOCK + i] = F_room[a, b]
                 has_F[a, b] |= F_room[a, b] != 0.0
                 if b >= a:
-                    Q[packed_one(d, a, b) - d * BLOCK + i] = Q_room[a, b]
+                    Q[packed_one(U(d), U(a), U(b)) - U(d * BLOCK) + U(i)] = Q_room[a, b]
 
 
 @kernel
@@ -249,18 +264,19 @@ def mixture_rows(
     dt, Pi, room = np.empty(BLOCK), np.empty((M, M, BLOCK)), np.empty((2, M, M))
     F, Q, FP = np.empty(d * d * BLOCK), np.empty(d * (d + 1) // 2 * BLOCK), np.empty(d * d * BLOCK)
     has_F, F_room, Q_room = np.empty((d, d), dtype=np.bool_), np.empty((d, d)), np.empty((d, d))
-    W, G = np.empty((d + 2) * BLOCK), np.empty(d * BLOCK)
+    W, K, G = np.empty(d * BLOCK), np.empty(d * BLOCK), np.empty(d * BLOCK)
     low = 3 if kind in (VELOCITY, SPEED) else 0
     high = 6 if kind in (VELOCITY, SPEED, RANGE_RATE) else 3
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
-        width = (lanes + 7) & -8
+        width = (lanes + 7) & -8  # a whole number of vectors
+        lanes_up = U(width)
         for m in range(M):
             load_one(models[m], start, lanes, T[m])
         load_one(chance, start, lanes, mu)
         switch_one(rates, time_us, to_us, start, lanes, dt, Pi, room)
         if M > 1:
-            mix_one(d, width, Pi, mu, T, c, w, mixed)
+            mix_one(U(d), lanes_up, Pi, mu, T, c, w, mixed)
         else:
             copy_one(T[0], mixed[0])
             c[:BLOCK] = 1.0
@@ -271,7 +287,7 @@ def mixture_rows(
         for m in range(M):
             block = mixed[m]
             fill_one(d, lanes, codes[m], params[m], dt, block, F, has_F, Q, F_room, Q_room)
-            move_one(d, width, F, has_F, Q, block, FP)
+            move_one(U(d), lanes_up, F, has_F, Q, block, FP)
             if kind < 0:
                 continue
             measured_one(z, mask, start, lanes, A)
@@ -291,14 +307,14 @@ def mixture_rows(
                     select_one(k, block, A)
                     for i in range(6 * BLOCK):
                         h[i] = A[H + i]
-                    scalar_one(d, low, high, width, h, block, A, W, G)
+                    scalar_one(U(d), U(low), U(high), lanes_up, h, block, A, W, K, G)
             for i in range(BLOCK):
                 fit[m * BLOCK + i] = -0.5 * (A[NIS + i] + np.log(A[DET + i]))
                 nis[i] = c[m * BLOCK + i] * A[NIS + i] + (nis[i] if m > 0 else 0.0)
         if kind < 0:
             copy_one(c, mu)
         else:
-            judge_one(M, width, lanes, c, fit, mu, A)
+            judge_one(M, width, c, fit, mu, A)
             for i in range(lanes):
                 count = A[W0 + i]
                 for k in range(1, z.shape[1] if kind != LINE_OF_SIGHT else 2):
@@ -310,7 +326,7 @@ def mixture_rows(
             for m in range(M):
                 store_one(mixed[m], start, lanes, models[m])
             store_one(mu, start, lanes, chance)
-            mixed_one(d, width, mu, mixed, whole)
+            mixed_one(U(d), lanes_up, mu, mixed, whole)
             store_one(whole, start, lanes, state)
             arrive_one(time_us, to_us, start, lanes)
     return -1
@@ -320,20 +336,20 @@ def mixture_rows(
 def linear_rows(first, last, models, chance, state, F, Q, H_rows, D, Pi, predict, fuse, z, seen, out):
     """Predict and/or fuse targets first .. last - 1 under M linear models, F, Q (M, d, d), one set for all targets.
 
-    `H_rows` (M, m, d), `D` (M, m) and `z` (M, N, m) are decorrelated; `seen` has a flag for each target. As filterpy does, probabilities change only when
-    something is measured.
+    `H_rows` (M, m, d), `D` (M, m) and `z` (M, N, m) are decorrelated; `seen` has a flag for each
+    target. As filterpy does, probabilities change only when something is measured.
     """
     M, d = F.shape[0], F.shape[1]
     rows = models.shape[1]
     T, mixed, whole = np.empty((M, rows * BLOCK)), np.empty((M, rows * BLOCK)), np.empty(rows * BLOCK)
-    A, h, x = np.empty(N_ROWS * BLOCK), np.empty(d * BLOCK), np.empty(d * BLOCK)
+    A, h = np.empty(N_ROWS * BLOCK), np.empty(d * BLOCK)
     mu, c, w, fit, nis = (
         np.empty(M * BLOCK), np.empty(M * BLOCK), np.empty(M * BLOCK), np.empty(M * BLOCK), np.empty(BLOCK),
     )  # fmt: skip
     Pi_lanes = np.empty((M, M, BLOCK))
     F_lanes, Q_lanes = np.empty((M, d * d * BLOCK)), np.empty((M, d * (d + 1) // 2 * BLOCK))
     has_F, FP = F != 0.0, np.empty(d * d * BLOCK)
-    W, G = np.empty((d + 2) * BLOCK), np.empty(d * BLOCK)
+    W, K, G = np.empty(d * BLOCK), np.empty(d * BLOCK), np.empty(d * BLOCK)
     for i in range(BLOCK):
         for m in range(M):
             for k in range(M):
@@ -342,15 +358,16 @@ def linear_rows(first, last, models, chance, state, F, Q, H_rows, D, Pi, predict
                 for b in range(d):
                     F_lanes[m, (a * d + b) * BLOCK + i] = F[m, a, b]
                     if b >= a:
-                        Q_lanes[m, packed_one(d, a, b) - d * BLOCK + i] = Q[m, a, b]
+                        Q_lanes[m, packed_one(U(d), U(a), U(b)) - U(d * BLOCK) + U(i)] = Q[m, a, b]
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
-        width = (lanes + 7) & -8
+        width = (lanes + 7) & -8  # a whole number of vectors
+        lanes_up = U(width)
         for m in range(M):
             load_one(models[m], start, lanes, T[m])
         load_one(chance, start, lanes, mu)
         if M > 1:
-            mix_one(d, width, Pi_lanes, mu, T, c, w, mixed)
+            mix_one(U(d), lanes_up, Pi_lanes, mu, T, c, w, mixed)
         else:
             c[:BLOCK] = 1.0
         if M == 1 or not predict:
@@ -359,7 +376,7 @@ def linear_rows(first, last, models, chance, state, F, Q, H_rows, D, Pi, predict
         for m in range(M):
             block = mixed[m]
             if predict:
-                move_one(d, width, F_lanes[m], has_F[m], Q_lanes[m], block, FP)
+                move_one(U(d), lanes_up, F_lanes[m], has_F[m], Q_lanes[m], block, FP)
             if not fuse:
                 continue
             clear_one(A)
@@ -376,12 +393,12 @@ def linear_rows(first, last, models, chance, state, F, Q, H_rows, D, Pi, predict
                 for a in range(d):
                     for i in range(BLOCK):
                         A[Y + i] -= H_rows[m, k, a] * block[a * BLOCK + i]
-                scalar_one(d, 0, d, width, h, block, A, W, G)
+                scalar_one(U(d), U(0), U(d), lanes_up, h, block, A, W, K, G)
             for i in range(BLOCK):
                 fit[m * BLOCK + i] = -0.5 * (A[NIS + i] + np.log(A[DET + i]))
                 nis[i] = c[m * BLOCK + i] * A[NIS + i] + (nis[i] if m > 0 else 0.0)
         if fuse:
-            judge_one(M, width, lanes, c, fit, mu, A)
+            judge_one(M, width, c, fit, mu, A)
             for i in range(lanes):
                 out[0, start + i] = nis[i] if A[WEIGHT + i] > 0.0 else np.nan
                 out[1, start + i] = -2.0 * A[DET + i] - nis[i]
@@ -389,6 +406,6 @@ def linear_rows(first, last, models, chance, state, F, Q, H_rows, D, Pi, predict
         for m in range(M):
             store_one(mixed[m], start, lanes, models[m])
         store_one(mu, start, lanes, chance)
-        mixed_one(d, width, mu, mixed, whole)
+        mixed_one(U(d), lanes_up, mu, mixed, whole)
         store_one(whole, start, lanes, state)
     return -1
