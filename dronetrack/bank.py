@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,9 @@ from dronetrack.kernels import bank as kernels
 from dronetrack.kernels import mixtures
 from dronetrack.kernels.motion import VELOCITY
 from dronetrack.motion import ConstantVelocity, Mixture, Motion
+
+if TYPE_CHECKING:
+    from filterpy.kalman import IMMEstimator, KalmanFilter
 
 Floats = NDArray[np.float64]
 
@@ -118,9 +121,7 @@ class TargetBank:
         self._size, self._n = d, len(means)
         covs = column("cov", cov, np.float64, (self._n, d, d), nan=False)
         _check_covariances(covs)
-        self._state = np.zeros((d + d * (d + 1) // 2, _stride(self._n)))
-        self._state[:d, : self._n] = means.T
-        self._state[d:, : self._n] = covs[(slice(None), *np.triu_indices(d))].T
+        self._state = _packed(means, covs)
         times = np.full(self._n, time_us) if np.ndim(time_us) == 0 else time_us
         self._time_us = np.array(column("time_us", times, np.int64, (self._n,)))
         self._latest_us = int(self._time_us.max(initial=-(2**62)))
@@ -150,11 +151,7 @@ class TargetBank:
     @property
     def cov(self) -> Floats:
         """(n, d, d) float64: the covariances, expanded; a copy."""
-        rows, columns = np.triu_indices(self._size)
-        out = np.empty((self._n, self._size, self._size))
-        out[:, rows, columns] = self.packed_cov
-        out[:, columns, rows] = self.packed_cov
-        return out
+        return _expanded(self.packed_cov, self._size)
 
     @property
     def time_us(self) -> NDArray[np.int64]:
@@ -195,7 +192,7 @@ class TargetBank:
         position: ArrayLike | None = None,
         cov: ArrayLike | None = None,
         mask: ArrayLike | None = None,
-        **other: Any,
+        **other: Any,  # noqa: ANN401 - one of the kinds
     ) -> Fit:
         """Move every target to a time and fuse one measurement into each, in one pass over the memory.
 
@@ -260,7 +257,7 @@ class TargetBank:
         self._settle(to_us)
         return Fit(out)
 
-    def log_likelihood(self, time_us: ArrayLike | None = None, **measured: Any) -> Floats:
+    def log_likelihood(self, time_us: ArrayLike | None = None, **measured: Any) -> Floats:  # noqa: ANN401
         """Return the log density of a measurement of each target; the bank stays as it is.
 
         Parameters
@@ -275,7 +272,7 @@ class TargetBank:
         """
         return self._measure(False, time_us, **measured).log_likelihood
 
-    def gate(self, time_us: ArrayLike | None = None, *, probability: float = 0.997, **measured: Any) -> NDArray:
+    def gate(self, time_us: ArrayLike | None = None, *, probability: float = 0.997, **measured: Any) -> NDArray:  # noqa: ANN401
         """Say which measurements could be of their targets; the bank stays as it is.
 
         Parameters
@@ -357,7 +354,7 @@ class TargetBank:
         return self._noise_before
 
     def _when(self, time_us: ArrayLike) -> NDArray[np.int64]:
-        """Times to go to, in the shape that the kernels take: one for all, or one for each."""
+        """Return times to go to, in the shape that the kernels take: one for all, or one for each."""
         if isinstance(time_us, int | np.integer):
             if time_us < self._latest_us:
                 raise OrderError(
@@ -380,13 +377,215 @@ class TargetBank:
             self._latest_us = int(to_us.max(initial=self._latest_us))
 
     def _share(self, kernel: Callable[..., int], *arguments: object) -> int:
-        """Call a kernel for all targets, in slices of whole blocks on several threads where that pays."""
-        if self._n < _THREADED_FROM or self.n_threads == 1:
-            return kernel(0, self._n, *arguments)
-        step = -(-self._n // (self.n_threads * kernels.BLOCK)) * kernels.BLOCK
-        slices = [(first, min(first + step, self._n)) for first in range(0, self._n, step)]
-        kernel(0, 0, *arguments)  # compiled here, once
-        return max(_pool(self.n_threads).map(lambda part: kernel(*part, *arguments), slices))
+        return _share(self.n_threads, self._n, kernel, *arguments)
+
+
+class LinearBank:
+    """N independent targets under any linear model, or a mixture of them (IMM), the same for all targets.
+
+    For models in coordinates of one's own; `from_filterpy` makes it from a filter that is already configured. As in
+    filterpy, model probabilities change only when something is measured.
+
+    Parameters
+    ----------
+    mean : (n, d) array_like
+        The states, d <= 9.
+    cov : (n, d, d) array_like
+        Covariance of each.
+    transition, process_noise : (d, d) or (m, d, d) array_like
+        F and Q of one step; of each model for a mixture.
+    observation : (k, d) or (m, k, d) array_like
+        H: the measurement is ``H @ x``.
+    noise : (k, k) or (m, k, k) array_like
+        R, its covariance.
+    switching : (m, m) array_like, optional
+        Probability that model j is right after a step, given that i was before it.
+    probabilities : (m,) array_like, optional
+        Of the models at the start; by default all alike.
+    n_threads : int, optional
+        As in `TargetBank`.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, or a covariance is not positive definite.
+    """
+
+    def __init__(
+        self,
+        mean: ArrayLike,
+        cov: ArrayLike,
+        *,
+        transition: ArrayLike,
+        process_noise: ArrayLike,
+        observation: ArrayLike,
+        noise: ArrayLike,
+        switching: ArrayLike | None = None,
+        probabilities: ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_threads = n_threads or os.cpu_count() or 1
+        means = column("mean", mean, np.float64, (None, None), nan=False)
+        self._n, d = means.shape
+        if not 1 <= d <= 9:
+            raise InputError(f"a state has 1 to 9 numbers; got {d}.")
+        covs = column("cov", cov, np.float64, (self._n, d, d), nan=False)
+        _check_covariances(covs)
+        F = np.array(transition, dtype=np.float64, ndmin=3)
+        H = np.array(observation, dtype=np.float64, ndmin=3)
+        m, k = len(F), H.shape[1]
+        self._F = np.array(column("transition", F, np.float64, (m, d, d), nan=False))
+        self._Q = np.array(column("process_noise", _each(process_noise), np.float64, (m, d, d), nan=False))
+        H = column("observation", H, np.float64, (m, k, d), nan=False)
+        R = column("noise", _each(noise), np.float64, (m, k, k), nan=False)
+        self._unmix, self._D = _decorrelated(R)
+        self._H = np.ascontiguousarray(self._unmix @ H)
+        Pi = np.eye(m) if switching is None else switching
+        self._Pi = np.array(column("switching", Pi, np.float64, (m, m), low=0.0, high=1.0, nan=False))
+        start = np.full(m, 1.0 / m) if probabilities is None else probabilities
+        start = column("probabilities", start, np.float64, (m,), low=0.0, high=1.0, nan=False)
+        self._size = d
+        self._state = _packed(means, covs)
+        self._models = np.repeat(self._state[None], m, axis=0)
+        self._chance = np.repeat(start[:, None], self._state.shape[1], axis=1)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def mean(self) -> Floats:
+        """(n, d) float64: the states; a read-only view that costs nothing and always shows the present."""
+        return _reading(self._state[: self._size, : self._n].T)
+
+    @property
+    def cov(self) -> Floats:
+        """(n, d, d) float64: the covariances, expanded; a copy."""
+        return _expanded(self._state[self._size :, : self._n].T, self._size)
+
+    @property
+    def model_probabilities(self) -> Floats:
+        """(n, m) float64: probability of each model; a read-only view."""
+        return _reading(self._chance[:, : self._n].T)
+
+    def predict(self) -> None:
+        """Move every target on by one step."""
+        empty = np.empty((len(self._F), 0, self._D.shape[1]))
+        self._call(True, False, empty, _ALL, np.empty((3, 0)))
+
+    def update(self, z: ArrayLike, *, predict: bool = False, mask: ArrayLike | None = None) -> Fit:
+        """Fuse one measurement into each target.
+
+        Parameters
+        ----------
+        z : (n, k) array_like
+            The measurements; a row with a NaN counts as not observed.
+        predict : bool, optional
+            Whether to move on by one step first, in the same pass over the memory.
+        mask : (n,) array_like of bool, optional
+            Which targets are updated.
+
+        Returns
+        -------
+        Fit
+            `nis`, `log_likelihood` and `n_components` of each target.
+
+        Raises
+        ------
+        InputError
+            If the shape is wrong or a number infinite.
+        """
+        rows = column("z", z, np.float64, (self._n, self._D.shape[1]))
+        if np.isinf(rows).any():
+            raise InputError("z must not be infinite. NaN says not observed.")
+        seen = ~np.isnan(rows).any(axis=1)
+        if mask is not None:
+            seen &= column("mask", mask, np.bool_, (self._n,))
+        unmixed = np.where(seen[:, None], rows, 0.0) @ self._unmix.transpose(0, 2, 1)
+        out = np.empty((3, self._n))
+        self._call(predict, True, np.ascontiguousarray(unmixed), seen, out)
+        return Fit(out, logged=True)
+
+    def _call(self, predict: bool, fuse: bool, *arguments: object) -> None:
+        models = self._models, self._chance, self._state, self._F, self._Q, self._H, self._D, self._Pi
+        _share(self.n_threads, self._n, mixtures.linear_rows, *models, predict, fuse, *arguments)
+
+
+def from_filterpy(
+    filter: "KalmanFilter | IMMEstimator",
+    n_targets: int = 1,
+    *,
+    mean: ArrayLike | None = None,
+    cov: ArrayLike | None = None,
+) -> LinearBank:
+    """Take a configured filterpy filter into a bank, whose next predict and update give what filterpy's would.
+
+    Parameters
+    ----------
+    filter : filterpy.kalman.KalmanFilter or filterpy.kalman.IMMEstimator
+        F, Q, H, R, and for an IMM its filters, M and mu, are read; the filter stays as it is.
+    n_targets : int, optional
+        How many targets, each in the state of `filter`.
+    mean, cov : (n, d) and (n, d, d) array_like, optional
+        States of their own instead.
+
+    Returns
+    -------
+    LinearBank
+        n targets.
+
+    Raises
+    ------
+    InputError
+        If the filter does what a bank does not: control input, fading memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from filterpy.kalman import KalmanFilter
+    >>> kalman = KalmanFilter(dim_x=2, dim_z=1)
+    >>> kalman.F, kalman.H = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]])
+    >>> bank = from_filterpy(kalman, 10_000)
+    >>> fit = bank.update(np.full((10_000, 1), 0.5), predict=True)
+    >>> kalman.predict()
+    >>> kalman.update(0.5)
+    >>> bool(np.allclose(bank.mean, kalman.x.ravel(), rtol=1e-12))
+    True
+    """
+    several = hasattr(filter, "filters")
+    filters = list(filter.filters) if several else [filter]
+    for one in filters:
+        if one.alpha != 1.0:
+            raise InputError(f"a bank has no fading memory; the filter's alpha is {one.alpha}.")
+        if one.B is not None:
+            raise InputError("a bank has no control input; the filter has a B. Add its effect to the states.")
+    states = np.array([np.ravel(one.x) for one in filters])
+    covs = _symmetric(np.array([one.P for one in filters]))
+    if (mean is None) != (cov is None):
+        raise InputError("give mean and cov together, or neither.")
+    n = n_targets if mean is None else len(np.asarray(mean))
+    bank = LinearBank(
+        np.repeat(states[:1], n, axis=0) if mean is None else mean,
+        np.repeat(covs[:1], n, axis=0) if cov is None else cov,
+        transition=np.array([one.F for one in filters]),
+        process_noise=np.array([one.Q for one in filters]),
+        observation=np.array([one.H for one in filters]),
+        noise=np.array([one.R for one in filters]),
+        switching=filter.M if several else None,
+        probabilities=filter.mu if several else None,
+    )
+    if mean is None:  # filters of an IMM may stand in different states
+        bank._models[:] = np.stack([_packed(x[None], P[None])[:, :1] for x, P in zip(states, covs, strict=True)])  # noqa: SLF001
+    return bank
+
+
+def _share(n_threads: int, n: int, kernel: Callable[..., int], *arguments: object) -> int:
+    """Call a kernel for all targets, in slices of whole blocks on several threads where that pays."""
+    if n < _THREADED_FROM or n_threads == 1:
+        return kernel(0, n, *arguments)
+    step = -(-n // (n_threads * kernels.BLOCK)) * kernels.BLOCK
+    slices = [(first, min(first + step, n)) for first in range(0, n, step)]
+    kernel(0, 0, *arguments)  # compiled here, once
+    return max(_pool(n_threads).map(lambda part: kernel(*part, *arguments), slices))
 
 
 @cache
@@ -398,6 +597,42 @@ def _stride(n: int) -> int:
     """Room for n targets in a row: whole cache lines, and not a power of two apart, which would crowd the cache."""
     lines = -(-max(n, 1) // 8) | 1
     return lines * 8
+
+
+def _packed(means: Floats, covs: Floats) -> Floats:
+    """Lay states out as kernels want them: components first, targets last."""
+    n, d = means.shape
+    state = np.zeros((d + d * (d + 1) // 2, _stride(n)))
+    state[:d, :n] = means.T
+    state[d:, :n] = covs[(slice(None), *np.triu_indices(d))].T
+    return state
+
+
+def _expanded(packed: Floats, d: int) -> Floats:
+    rows, columns = np.triu_indices(d)
+    out = np.empty((len(packed), d, d))
+    out[:, rows, columns] = packed
+    out[:, columns, rows] = packed
+    return out
+
+
+def _each(matrices: ArrayLike) -> Floats:
+    """One matrix is that of the one model."""
+    return np.array(matrices, dtype=np.float64, ndmin=3)
+
+
+def _symmetric(covs: Floats) -> Floats:
+    return 0.5 * (covs + covs.transpose(0, 2, 1))
+
+
+def _decorrelated(R: Floats) -> tuple[Floats, Floats]:
+    """Return L^-1 and D of R = L D L', for each."""
+    try:
+        root = np.linalg.cholesky(R)
+    except np.linalg.LinAlgError:
+        raise InputError("noise must be symmetric and positive definite.") from None
+    diagonal = np.diagonal(root, axis1=1, axis2=2)
+    return np.linalg.inv(root / diagonal[:, None, :]), diagonal**2
 
 
 def _reading(array: NDArray) -> NDArray:
@@ -434,7 +669,7 @@ def _noise(cov: ArrayLike | None, n: int, m: int) -> Floats:
         raise InputError("a measurement needs cov, the covariance of its noise.")
     R = _writable(cov)
     one = (m, m) if m > 1 else ()
-    if R.shape != one and R.shape != (n, *one):
+    if R.shape not in (one, (n, *one)):
         raise InputError(f"cov must have shape {one} or {(n, *one)} for this kind; got {R.shape}.")
     return R.reshape(-1, m, m)
 

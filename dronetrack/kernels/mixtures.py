@@ -48,7 +48,6 @@ from dronetrack.kernels.bank import (
 from dronetrack.kernels.generated_bank import BLOCK
 from dronetrack.kernels.motion import model_one, switching_one
 
-
 U = np.uint64  # an index that cannot be negative needs no look, and its loop becomes one of vectors
 LANES, ONE = U(BLOCK), U(1)
 
@@ -105,7 +104,7 @@ def mix_one(d, width, Pi, chance, T, c, w, mixed):
 
 @kernel
 def move_one(d, width, F, has_F, Q, T, FP):
-    """x = F x, P = F P F' + Q; `FP` is room for F P."""
+    """X = F x, P = F P F' + Q; `FP` is room for F P."""
     for a in range(d):
         for b in range(d):
             to = (a * d + b) * LANES
