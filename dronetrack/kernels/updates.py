@@ -25,6 +25,7 @@ from dronetrack.kernels.motion import up_one
 
 TICK, POSITION, LINE_OF_SIGHT, HEIGHT = 0, 1, 2, 3
 OWN = 10
+WIDE = 0.04  # a doubt of a fifth of the range bends a line of sight
 
 LOG_2PI = np.log(2.0 * np.pi)
 
@@ -152,6 +153,34 @@ def linearise_one(x, kind, z, cov, site, C, scale, H, y, R):
 
 
 @kernel
+def curve_one(P, u_site, x, m, H, R):
+    """Add to R what a direction curves within the doubt about the target: (c c' + C a) / range^2.
+
+    With C the covariance of the target across the line in angles, a its variance along the line over the squared
+    range and c their covariance: the second-order term of the direction (Bar-Shalom, Li, Kirubarajan 2001,
+    section 10.3.3, doi:10.1002/0471221279).
+    """
+    u = np.empty(3)
+    d2 = 0.0
+    for i in range(3):
+        u[i] = x[i] - u_site[i]
+        d2 += u[i] * u[i]
+    along = 0.0
+    c = np.zeros(2)
+    C = np.zeros((2, 2))
+    for i in range(3):
+        for j in range(3):
+            along += u[i] * P[i, j] * u[j] / d2
+            for r in range(m):
+                c[r] += H[r, i] * P[i, j] * u[j]
+                for q in range(m):
+                    C[r, q] += H[r, i] * P[i, j] * H[q, j]
+    for r in range(m):
+        for q in range(m):
+            R[r, q] += (C[r, q] * along + c[r] * c[q] / d2) / d2
+
+
+@kernel
 def innovation_one(P, variance, H, own, m, R, y, W, L, v):
     """Fill W, L and v = L^-1 y; return the normalised innovation squared and log det S."""
     D, N = P.shape
@@ -229,11 +258,31 @@ def correct_one(x, P, W, v, m, share):
 
 
 @kernel
-def weigh_one(x, P, variance, kind, z, cov, site, C, scale, own, H, y, R, W, L, v):
-    """Prepare an update with one measurement: (components, NIS, log-likelihood); 0 components = it cannot be used."""
-    m = linearise_one(x, kind, z, cov, site, C, scale, H, y, R)
+def weigh_one(x, P, variance, kind, z, cov, site, C, scale, point, near, own, H, y, R, W, L, v):
+    """Prepare an update with one measurement: (components, NIS, log-likelihood); 0 components = it cannot be used.
+
+    A line of sight is linear over shifts that are small against the range. Where the doubt about the target is not,
+    the line is linearised about `point`, where it meets the ground, if `near` says that there is one.
+    """
+    D = x.shape[0]
+    about = np.empty(D)
+    for i in range(D):
+        about[i] = x[i]
+    wide = False
+    if kind == LINE_OF_SIGHT:
+        d2 = (x[0] - site[0]) ** 2 + (x[1] - site[1]) ** 2 + (x[2] - site[2]) ** 2
+        wide = P[0, 0] + P[1, 1] + P[2, 2] > WIDE * d2
+        if wide and near:
+            for i in range(3):
+                about[i] = point[i]
+    m = linearise_one(about, kind, z, cov, site, C, scale, H, y, R)
     if m == 0:
         return 0, np.inf, -np.inf
+    for r in range(m):
+        for i in range(3):
+            y[r] -= H[r, i] * (x[i] - about[i])
+    if kind == LINE_OF_SIGHT and not wide:
+        curve_one(P, site, about, m, H, R)
     nis, log_det = innovation_one(P, variance, H, own, m, R, y, W, L, v)
     return m, nis, -0.5 * (nis + log_det + m * LOG_2PI)
 
@@ -242,9 +291,9 @@ def weigh_one(x, P, variance, kind, z, cov, site, C, scale, own, H, y, R, W, L, 
 def relinearise_one(x, P, variance, kind, m, z, cov, site, C, scale, own, H, y, R, W, L, v):
     """Repeat a line-of-sight update about its own result (iterated extended Kalman filter).
 
-    A direction is only linear over shifts that are small against the range. After a gap the first sighting may move
-    the target by a third of it; two more rounds about the corrected point settle that (Bell, Cathey 1993,
-    doi:10.1109/9.250476). Leaves the last H in W, v; the caller applies them to the state before the update.
+    After a gap the first sighting may move the target by a third of the range; two more rounds about the corrected
+    point settle that (Bell, Cathey 1993, doi:10.1109/9.250476). Leaves the last H in W, v; the caller applies them to
+    the state before the update.
     """
     D = x.shape[0]
     moved = np.empty(D)
