@@ -44,6 +44,7 @@ LONG_S = 300.0  # a boresight that keeps its error for longer is a constant of t
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
 LATENCY_COARSE_S = np.arange(0.0, 1.2001, 0.06)
 LATENCY_FINE_S = np.arange(-0.08, 0.0801, 0.02)
+LATENCY_ALIAS = 0.1
 LATENCY_DEPTH = 0.85  # a delay is found where it makes the lines this much smoother than the worst one
 
 Floats = NDArray[np.float64]
@@ -643,7 +644,7 @@ def estimate_latency(telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame
     whole = np.median(coarse, axis=1) if coarse.shape[1] else np.ones(len(LATENCY_COARSE_S))
     if coarse.shape[1] < 80 or whole.min() > LATENCY_DEPTH * whole.max():
         return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (the camera moved too little to estimate)"
-    delays = np.maximum(LATENCY_COARSE_S[np.argmin(whole)] + LATENCY_FINE_S, 0.0)
+    delays = np.maximum(LATENCY_COARSE_S[_first_valley(whole)] + LATENCY_FINE_S, 0.0)
     fine = _roughness(telemetry, view, gimbal_frame, delays, step_s, even)
     parts = np.array([_lowest(delays, np.median(part, axis=1)) for part in np.array_split(fine, 8, axis=1)])
     spread = 1.4826 * float(np.median(np.abs(parts - np.median(parts)))) / np.sqrt(len(parts))
@@ -666,6 +667,13 @@ def _roughness(
         rates = np.diff(direction, axis=0) / np.maximum(step_s, 1e-3)[:, None]
         rough[row] = np.linalg.norm(np.diff(rates, axis=0)[even], axis=1)
     return rough[:, ~np.isnan(rough).any(axis=0)]
+
+
+def _first_valley(curve: Floats) -> int:
+    """Index of the first local minimum that is nearly as low as any: a gimbal that swings evenly has one each swing."""
+    walled = np.concatenate([[np.inf], curve, [np.inf]])
+    valley = (curve <= walled[:-2]) & (curve <= walled[2:])
+    return int(np.flatnonzero(valley & (curve <= curve.min() + LATENCY_ALIAS * np.ptp(curve)))[0])
 
 
 def _lowest(delays_s: Floats, curve: Floats) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dronetrack.kernels.sensing import frame_of_flags_one
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration.adjustment import Adjustment, Fixes, Sighter
-from dronetrack.registration.start import every, knots_of, path_through, sighted_path
+from dronetrack.registration.start import every, first_path, knots_of
 from dronetrack.sensing import FRAME_CODES, SERVO_FRAMES, GimbalFrame
 from dronetrack.telemetry import ARDUPILOT, Telemetry
 from dronetrack.terrain import Terrain
@@ -86,13 +86,12 @@ def _fit(
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
     one = replace(one, wanders=False, view=every(one.view, 2))
     knots = knots_of([one])
-    start = fixes or [sighted_path([one], terrain)]
-    start = [one for one in start if one is not None]
-    if not start or not any(len(knots.within(one).time_us) for one in start):
+    path = first_path(knots, [one], fixes, terrain, motion)
+    if path is None:
         return None
     fit = Adjustment(
         knots,
-        path_through(knots, start, terrain, motion),
+        path,
         [one],
         [knots.within(each) for each in fixes],
         terrain,

@@ -19,7 +19,7 @@ from dronetrack.registration.frames import (
     likeliest,
     stated_frame,
 )
-from dronetrack.registration.start import knots_of, measured_fixes, path_through, sighted_path, thinned, unit_fixes
+from dronetrack.registration.start import first_path, knots_of, measured_fixes, thinned, unit_fixes
 from dronetrack.sensing import (
     FRAME_CODES,
     LATENCY_TYPICAL_S,
@@ -394,13 +394,9 @@ def _adjust(
     """Adjust all drones; each one's constants, their covariance and counts. Empty without a path to start from."""
     sighters = [one.sighter for one in entries if one.sighter is not None]
     knots = knots_of(sighters)
-    start = [one for one in units if len(knots.within(one).time_us)]
-    if not start:
-        found = sighted_path(sighters, terrain)
-        if found is None:
-            return []
-        start = [found]
-    path = path_through(knots, start, terrain, motion)
+    path = first_path(knots, sighters, units, terrain, motion)
+    if path is None:
+        return []
     inside = [knots.within(one) for one in fixes]
     joint = Adjustment(knots, path, sighters, inside, terrain, motion)
     cov = _converge(joint, STEPS)

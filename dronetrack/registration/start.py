@@ -10,7 +10,7 @@ from dronetrack.filtering import track
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements_of, merge
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration.adjustment import LATENCY, Adjustment, Fixes, Knots, Path, Sighter
-from dronetrack.sensing import View, camera_axes, ground_heights
+from dronetrack.sensing import SERVO_ERRORS, SERVO_FRAMES, View, camera_axes, ground_heights
 from dronetrack.terrain import Terrain
 from dronetrack.units import UnitReports
 
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 RATE_HZ = 4.0
 MOST_ROWS = 12_000
 FIX_RATE_HZ = 2.0
+END_STD_RAD = 0.02
 UNIT_FRESH_M, UNIT_FRESH_UP_M = 1.0, 5.0
 UNIT_BIAS_M, UNIT_BIAS_TIME_S = 2.5, 60.0
 
@@ -45,18 +46,41 @@ def knots_of(sighters: list[Sighter]) -> Knots:
     return Knots(first - 2_000_000, last + 500_000)
 
 
-def sighted_path(sighters: list[Sighter], terrain: Terrain | None) -> Fixes | None:
-    """Return the path that the filter finds, as places; None where it never starts. It refuses wrong latches."""
+def sighted_paths(sighters: list[Sighter], terrain: Terrain | None) -> list[Fixes]:
+    """Return candidates for the path: what the filter finds, which refuses wrong latches; and where the lines end.
+
+    None where no line meets the ground.
+    """
     if terrain is None:
-        return None
+        return []
     lines = [_lines(one, f"camera {number}") for number, one in enumerate(sighters)]
-    found = track(merge(*lines, *(ground_heights(one, terrain) for one in lines)))
-    if len(found) < 2:
-        return None
-    slot = ((found.time_us - found.time_us[0]) * (FIX_RATE_HZ * 1e-6)).astype(np.int64)
+    ends = [ground_heights(one, terrain) for one in lines]
+    found = [fixes for fixes in map(_ends, lines, ends) if len(fixes.time_us)]
+    if not found:
+        return []
+    joined = Fixes(*(np.concatenate([getattr(one, name) for one in found]) for name in ("time_us", "place", "white")))
+    tracked = track(merge(*lines, *ends))
+    if len(tracked) < 2:
+        return [joined]
+    slot = ((tracked.time_us - tracked.time_us[0]) * (FIX_RATE_HZ * 1e-6)).astype(np.int64)
     rows = np.unique(slot, return_index=True)[1]
-    cov = found.cov[rows, :3, :3] + 0.1**2 * np.eye(3)
-    return Fixes(found.time_us[rows], found.state[rows, :3], np.linalg.inv(np.linalg.cholesky(cov)))
+    cov = tracked.cov[rows, :3, :3] + 0.1**2 * np.eye(3)
+    white = np.linalg.inv(np.linalg.cholesky(cov))
+    return [Fixes(tracked.time_us[rows], tracked.state[rows, :3], white), joined]
+
+
+def _ends(lines: Measurements, ends: Measurements) -> Fixes:
+    """Where lines of sight meet the ground, with what a degree makes of that there."""
+    row = np.searchsorted(lines.time_us, ends.time_us)
+    ray = lines.z[row]
+    reach = np.linalg.norm(ends.z - lines.site_ecef_m[row], axis=1)[:, None, None]
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(ends.z)
+    up = geodesy.enu_rotation(lat_deg, lon_deg)[:, 2]
+    slope = np.einsum("ni,ni->n", ray, up)[:, None, None]
+    slide = np.eye(3) - ray[:, :, None] * up[:, None, :] / slope
+    across = np.eye(3) - ray[:, :, None] * ray[:, None, :]
+    cov = (END_STD_RAD * reach) ** 2 * (slide @ across @ slide.transpose(0, 2, 1)) + 0.5**2 * np.eye(3)
+    return Fixes(ends.time_us, ends.z, np.linalg.inv(np.linalg.cholesky(cov)))
 
 
 def _lines(one: Sighter, name: str) -> Measurements:
@@ -66,10 +90,12 @@ def _lines(one: Sighter, name: str) -> Measurements:
     good = np.isfinite(axes).all(axis=(1, 2)) & np.isfinite(site[:, 0])
     direction = np.einsum("nij,nj->ni", axes[good], one.view.ray[good])
     across = np.eye(3) - direction[:, :, None] * direction[:, None, :]
+    servo = one.frame in SERVO_FRAMES
     sensor = Sensor(
         name,
         heading_std_rad=float(np.radians(2.0)),
-        boresight_std_rad=float(np.radians(max(0.5, one.errors.boresight_std_deg))),
+        boresight_std_rad=float(np.radians(SERVO_ERRORS.boresight_std_deg if servo else 0.5)),
+        boresight_time_s=SERVO_ERRORS.boresight_time_s if servo else one.errors.boresight_time_s,
     )
     # Twice the noise: the timing is not known yet.
     return measurements_of(
@@ -124,3 +150,17 @@ def path_through(knots: Knots, fixes: list[Fixes], terrain: Terrain | None, moti
         found.robust = robust
         found.step()
     return origin, found.band
+
+
+def first_path(
+    knots: Knots, sighters: list[Sighter], units: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
+) -> Path | None:
+    """Return the path to begin with: through units that are the target, or the candidate that the sightings like."""
+    known = [one for one in units if len(knots.within(one).time_us)]
+    if known:
+        return path_through(knots, known, terrain, motion)
+    paths = [path_through(knots, [one], terrain, motion) for one in sighted_paths(sighters, terrain)]
+    if not paths:
+        return None
+    likes = [Adjustment(knots, path, sighters, [], terrain, motion).log_likelihood() for path in paths]
+    return paths[int(np.argmax(likes))]
