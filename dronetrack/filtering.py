@@ -115,14 +115,16 @@ def track(
         0,
         True,
     )
+    noise_factor = noise_factors(sensors, memory.belief)
     origin = Origin(
         measurements,
         out.columns.verdict,
         motion or ConstantVelocity(),
         out.columns.weight[:n_rows],
-        noise_factors(sensors, memory.belief),
+        noise_factor,
     )
-    return out.track(n_rows, track_id, tally(measurements, out.columns, memory.belief, n_rows), origin)
+    stats = tally(measurements, out.columns, memory.belief, noise_factor, n_rows)
+    return out.track(n_rows, track_id, stats, origin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,13 +177,14 @@ class Settings:
 
 def sensor_table(sensors: Sequence[Sensor], shares: NDArray[np.bool_]) -> filters.Sensors:
     """Give each sensor's shared errors their columns, and each column its prior variance and correlation time."""
-    columns = np.full((len(sensors), 3), -1, dtype=np.int64)
+    columns = np.full((len(sensors), 4), -1, dtype=np.int64)
     times: list[float] = []
     variance: list[float] = []
     for row, sensor in enumerate(sensors):
         blocks = (
             (3 if shares[row] else 0, sensor.shared_time_s, 1.0),
             (1 if sensor.heading_std_rad else 0, sensor.heading_time_s, sensor.heading_std_rad**2),
+            (1 if sensor.wander_std_rad else 0, sensor.wander_time_s, sensor.wander_std_rad**2),
             (2 if sensor.boresight_std_rad else 0, sensor.boresight_time_s, sensor.boresight_std_rad**2),
         )
         for block, (size, time_s, power) in enumerate(blocks):
@@ -276,18 +279,20 @@ class OutputRows:
 def noise_factors(sensors: filters.Sensors, belief: filters.Belief) -> NDArray[np.float64]:
     """How much noisier each sensor proved than it was said to be, in variance; 1 for one that only constrains."""
     learnt = belief.sensor_noise[:, [filters.BY_STEP, filters.BY_NIS]].max(axis=1, initial=1.0)
-    return np.where(sensors.starts, np.clip(learnt, 1.0, 25.0), 1.0)
+    return np.where(sensors.starts & (learnt > filters.QUIET), np.minimum(learnt, filters.NOISIEST), 1.0)
 
 
-def tally(table: Measurements, out: filters.Output, belief: filters.Belief, n_rows: int) -> dict:
+def tally(
+    table: Measurements, out: filters.Output, belief: filters.Belief, noise_factor: NDArray[np.float64], n_rows: int
+) -> dict:
     """Tell what became of the rows, in all and per sensor."""
-    head, noise = belief.head, belief.sensor_noise
+    head = belief.head
     return {
         "log_likelihood": float(belief.sums[filters.LOG_LIKELIHOOD]),
         "recoveries": int(head[filters.SWAPS]),
         "recovered_us": out.time_us[:n_rows][out.moved[:n_rows]].tolist(),
         "latches_taken_back": int(head[filters.TAKEN_BACK]),
-        "sensors": _sensor_stats(table, out.verdict, out.nis_row, noise),
+        "sensors": _sensor_stats(table, out.verdict, out.nis_row, noise_factor),
     }
 
 
@@ -301,7 +306,7 @@ def gate_limits(probability: float) -> NDArray[np.float64]:
 
 
 def _sensor_stats(
-    table: Measurements, verdict: NDArray[np.int8], nis_row: NDArray[np.float64], noise: NDArray[np.float64]
+    table: Measurements, verdict: NDArray[np.int8], nis_row: NDArray[np.float64], noise_factor: NDArray[np.float64]
 ) -> dict[str, dict]:
     """Per sensor: what became of its rows, the mean NIS of the accepted ones, and where it was refused for long."""
     real = table.kind != TICK
@@ -313,9 +318,7 @@ def _sensor_stats(
         one: dict = {name: int(np.sum(mine & (verdict == code))) for code, name in COUNTED.items()}
         refused = np.isin(verdict[mine], (filters.GATED, filters.SHADOWED))
         one["refused"] = _stretches(table.time_us[mine], refused)
-        if sensor.starts_tracks:
-            learnt = noise[row, [filters.BY_STEP, filters.BY_NIS]].max()
-            one["noise_factor"] = float(np.clip(learnt, 1.0, 25.0))
+        one["noise_factor"] = float(noise_factor[row])
         if taken.any():
             one["mean_nis_per_component"] = float(nis_row[taken].sum() / components[taken].sum())
         stats[sensor.name] = one

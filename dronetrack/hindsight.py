@@ -114,7 +114,7 @@ def _budget(
         ]
     )
     for row, columns in enumerate(sensors.columns):
-        for start, size in zip(columns, (3, 1, 2), strict=True):
+        for start, size in zip(columns, (3, 1, 1, 2), strict=True):
             mine = slice(start, start + size)
             if start < 0 or not square[mine, 2].all():
                 continue

@@ -42,6 +42,8 @@ class Sensor:
         camera (right, up). [rad]
     heading_time_s, boresight_time_s : float, optional
         Correlation times of the two. A compass error changes as the vehicle turns; a mounting error does not. [s]
+    wander_std_rad, wander_time_s : float, optional
+        A second error of the heading that comes and goes on top of the first, and its correlation time. [rad], [s]
     starts_tracks : bool, optional
         Whether a row of this sensor may start a track; a contact or a height may only constrain one.
     """
@@ -53,13 +55,15 @@ class Sensor:
     boresight_std_rad: float = 0.0
     heading_time_s: float = 60.0
     boresight_time_s: float = 3600.0
+    wander_std_rad: float = 0.0
+    wander_time_s: float = 60.0
     starts_tracks: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("heading_std_rad", "boresight_std_rad"):
+        for name in ("heading_std_rad", "boresight_std_rad", "wander_std_rad"):
             if not 0.0 <= getattr(self, name) <= np.pi:
                 raise InputError(f"{name} of sensor {self.name!r} must lie in [0, pi] rad; got {getattr(self, name)}.")
-        for name in ("shared_time_s", "heading_time_s", "boresight_time_s"):
+        for name in ("shared_time_s", "heading_time_s", "boresight_time_s", "wander_time_s"):
             if not getattr(self, name) > 0.0:
                 raise InputError(f"{name} of sensor {self.name!r} must be positive; got {getattr(self, name)}.")
 

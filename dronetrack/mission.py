@@ -42,8 +42,10 @@ import numpy as np
 from dronetrack.border import Border, Crossing, Crossings
 from dronetrack.errors import FormatError, InputError
 from dronetrack.filtering import track
+from dronetrack.hindsight import smooth
 from dronetrack.mavlink import read_telemetry
 from dronetrack.measurements import LINE_OF_SIGHT, Measurements, merge
+from dronetrack.registration import Registration, register
 from dronetrack.sensing import GimbalFrame, check_gimbal_frame, contacts, geo_targets, sightings
 from dronetrack.telemetry import Telemetry
 from dronetrack.terrain import Terrain, as_terrain
@@ -257,9 +259,9 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
     """
     tell = progress or _quiet
     what = mission if isinstance(mission, Mission) else read_mission(mission)
-    steps = len(what.drones) + len(what.units) + 3
+    steps = len(what.drones) + len(what.units) + 5
     done = 0
-    drones, units, batches = [], [], []
+    drones, units, followers = [], [], []
     stats: dict = {"mission": what.name, "drones": {}, "units": {}, "sensors": {}}
     for entry in what.units:
         tell(f"reading {entry.id}", done / steps)
@@ -267,27 +269,36 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
         units.append(reports)
         stats["units"][entry.id] = reports.stats
         if entry.standoff_m is not None:
-            batches.append(contacts(reports, standoff_m=entry.standoff_m, authority=entry.authority))
+            followers.append(contacts(reports, standoff_m=entry.standoff_m, authority=entry.authority))
         done += 1
     for entry in what.drones:
         tell(f"reading {entry.id}", done / steps)
-        telemetry = read_telemetry(entry.log, entry.system_id, name=entry.id)
+        telemetry = read_telemetry(entry.log, entry.system_id, name=entry.id).steadied()
         drones.append(telemetry)
         stats["drones"][entry.id] = telemetry.stats
-        batches += _sense(entry, telemetry, what.terrain, units, stats)
         done += 1
-    tell("fusing", done / steps)
-    table = merge(*batches)
+    tell("registering the cameras", done / steps)
+    found = register(
+        drones,
+        terrain=what.terrain,
+        positions=merge(*followers),
+        gimbal_frame=[entry.gimbal_frame for entry in what.drones],
+        latency_s=[entry.latency_s for entry in what.drones],
+    )
+    table = merge(*followers, *_sense(what, drones, found, units, stats))
     if not np.any(table.kind == LINE_OF_SIGHT) and not any(s.starts_tracks for s in table.sensors):
         raise InputError(f"{what.name}: no drone sighted anything; there is no target to track.")
-    result = track(table)
-    if not len(result):
+    tell("fusing", (done + 1) / steps)
+    filtered = track(table)
+    if not len(filtered):
         raise InputError(
             f"{what.name}: no sighting fixes a place on the ground; give terrain_msl_m or terrain in [mission]."
         )
+    tell("smoothing", (done + 2) / steps)
+    result = smooth(filtered)
     stats["sensors"] = table.stats
     stats["filter"] = result.stats
-    tell("finding the crossings", (done + 1) / steps)
+    tell("finding the crossings", (done + 3) / steps)
     border = Border.between(*what.border) if what.border else None
     crossings = border.crossings(result) if border else None
     events = _events(result, crossings, table)
@@ -296,25 +307,33 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
 
 
 def _sense(
-    entry: DroneEntry, telemetry: Telemetry, terrain: Terrain | None, units: list[UnitReports], stats: dict
+    what: Mission,
+    drones: list[Telemetry],
+    found: Sequence[Registration],
+    units: list[UnitReports],
+    stats: dict,
 ) -> list[Measurements]:
-    """Everything one drone measured; and whether its gimbal frame agrees with the units in its view."""
-    lines = sightings(
-        telemetry,
-        terrain=terrain,
-        gimbal_frame=entry.gimbal_frame,
-        latency_s=entry.latency_s,
-        authority=entry.authority,
-    )
-    batches = [lines]
-    if len(telemetry.geo_target):
-        delay = lines.stats[f"{entry.id} camera"]["latency_s"]
-        batches.append(geo_targets(telemetry, latency_s=delay, authority=entry.authority))
-    for reports in units:
-        check = check_gimbal_frame(telemetry, reports, gimbal_frame=entry.gimbal_frame)
-        if not check["agrees"]:
-            stats["drones"][entry.id] = {**telemetry.stats, "gimbal_frame_check": check}
-            stats.setdefault("warnings", []).append(f"{entry.id}: {check['warning']}")
+    """Everything the drones measured, put right; and whether each gimbal frame agrees with the units in its view."""
+    batches = []
+    for entry, telemetry, one in zip(what.drones, drones, found, strict=True):
+        lines = sightings(
+            telemetry,
+            terrain=what.terrain,
+            gimbal_frame=entry.gimbal_frame,
+            latency_s=entry.latency_s,
+            correction=one.correction,
+            authority=entry.authority,
+        )
+        batches.append(lines)
+        if len(telemetry.geo_target):
+            delay = lines.stats[f"{entry.id} camera"]["latency_s"]
+            batches.append(geo_targets(telemetry, latency_s=delay, authority=entry.authority))
+        stats["drones"][entry.id] = {**telemetry.stats, "registration": one.stats, "registered": str(one)}
+        for reports in units:
+            check = check_gimbal_frame(telemetry, reports, gimbal_frame=entry.gimbal_frame)
+            if not check["agrees"]:
+                stats["drones"][entry.id]["gimbal_frame_check"] = check
+                stats.setdefault("warnings", []).append(f"{entry.id}: {check['warning']}")
     return batches
 
 

@@ -1,6 +1,6 @@
 """What did one drone report? Its position, attitude, gimbal, camera, what its camera tracked; its pose at any time."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +11,11 @@ from dronetrack.errors import InputError
 from dronetrack.kernels import telemetry as kernels
 
 ARDUPILOT = 3  # MAV_AUTOPILOT_ARDUPILOTMEGA
+
+GLITCH_WINDOW_S = 45.0  # receivers that are fooled for longer than half of this are believed
+GLITCH_LEAST_M = 4.0
+GLITCH_LEAST_ROWS = 50
+CARRIED_STD_M = 1.5
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -238,7 +243,7 @@ class Telemetry:
     clock: Clock = field(default_factory=Clock)
     stats: dict = field(default_factory=dict)
 
-    def pose_at(self, time_us: ArrayLike, *, max_gap_s: float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
+    def pose_at(self, time_us: ArrayLike, *, max_gap_s: float | None = None) -> tuple[Floats, Floats, Floats, Floats]:
         """Return position and attitude at any times: linear in position, spherical in attitude.
 
         Parameters
@@ -246,7 +251,8 @@ class Telemetry:
         time_us : (m,) int64
             Times, in any order. [us, UTC]
         max_gap_s : float, optional
-            Longest gap to bridge. [s]
+            Longest gap to bridge; by default four of the steps that are usual in each table, at most a second: a copter
+            swings through its whole range of attitudes in less. [s]
 
         Returns
         -------
@@ -262,12 +268,16 @@ class Telemetry:
         places = np.column_stack([table.lat_deg, lon_deg, table.alt_hae_m])
         place = np.empty((len(wanted), 3))
         turn = np.empty((len(wanted), 4))
-        gap_us = int(max_gap_s * 1e6)
-        kernels.interpolate_rows(table.time_us, np.ascontiguousarray(places), wanted, gap_us, place)
-        kernels.slerp_rows(self.attitude.time_us, self.attitude.quaternion, wanted, gap_us, turn)
+        attitude = self.attitude
+        kernels.interpolate_rows(
+            table.time_us, np.ascontiguousarray(places), wanted, _gap_us(table.time_us, max_gap_s), place
+        )
+        kernels.slerp_rows(
+            attitude.time_us, attitude.quaternion, wanted, _gap_us(attitude.time_us, max_gap_s), turn
+        )  # fmt: skip
         return place[:, 0], (place[:, 1] + 180.0) % 360.0 - 180.0, place[:, 2], turn
 
-    def gimbal_at(self, time_us: ArrayLike, *, max_gap_s: float = 1.0) -> tuple[Floats, NDArray[np.int32]]:
+    def gimbal_at(self, time_us: ArrayLike, *, max_gap_s: float | None = None) -> tuple[Floats, NDArray[np.int32]]:
         """Return the gimbal's quaternion and flags at any times.
 
         Parameters
@@ -275,7 +285,7 @@ class Telemetry:
         time_us : (m,) int64
             Times, in any order. [us, UTC]
         max_gap_s : float, optional
-            Longest gap to bridge. [s]
+            Longest gap to bridge, as in `pose_at`. [s]
 
         Returns
         -------
@@ -285,7 +295,7 @@ class Telemetry:
             Of the row at or before each time; -1 where there is none.
         """
         wanted = column("time_us", time_us, np.int64, (None,))
-        gap_us = int(max_gap_s * 1e6)
+        gap_us = _gap_us(self.gimbal.time_us, max_gap_s)
         turn = np.empty((len(wanted), 4))
         rows = np.empty(len(wanted), dtype=np.int64)
         kernels.slerp_rows(self.gimbal.time_us, self.gimbal.quaternion, wanted, gap_us, turn)
@@ -293,3 +303,72 @@ class Telemetry:
         flags = np.full(len(wanted), -1, dtype=np.int32)
         flags[rows >= 0] = self.gimbal.flags[rows[rows >= 0]]
         return turn, flags
+
+    def steadied(self) -> "Telemetry":
+        """Return the same report with its position carried over GNSS jumps by the drone's own velocity.
+
+        Position and velocity witness the same way. Where the position leaves the way that the velocity tells, and
+        comes back within half a minute, the receiver was fooled (multipath, jamming): there the position follows the
+        velocity, and `h_acc_m` says how far that can be trusted. Everything else stays as it was reported.
+
+        Returns
+        -------
+        Telemetry
+            With ``gnss_glitch_rows`` in `stats`.
+        """
+        table = self.position
+        known = ~np.isnan(table.vel_ned_mps).any(axis=1)
+        if len(table) < GLITCH_LEAST_ROWS or not known.all():
+            return self
+        second = table.time_us * 1e-6 - table.time_us[0] * 1e-6
+        north_m = np.radians(table.lat_deg - table.lat_deg[0]) * 6.371e6
+        east_m = np.radians((table.lon_deg - table.lon_deg[0] + 180.0) % 360.0 - 180.0) * 6.371e6
+        east_m = east_m * np.cos(np.radians(table.lat_deg))
+        step_s = np.diff(second)[:, None]
+        rate = table.vel_ned_mps[:, :2]
+        way = np.vstack([np.zeros(2), np.cumsum(0.5 * (rate[1:] + rate[:-1]) * step_s, axis=0)])
+        off = np.column_stack([north_m, east_m]) - way
+        usual = _running_median(second, off, GLITCH_WINDOW_S)
+        apart = np.hypot(*(off - usual).T)
+        bound = max(GLITCH_LEAST_M, 6.0 * 1.4826 * float(np.median(apart)))
+        # The edges of a jump stand below the bound: half a second on both sides belongs to it.
+        fooled = _widened(second, apart > bound, 2.0 if np.any(apart > bound) else 0.0)
+        if not fooled.any() or fooled.mean() > 0.25:
+            return self
+        good = ~fooled
+        carried = np.column_stack([np.interp(second, second[good], off[good, axis]) for axis in range(2)])
+        shift = np.where(fooled[:, None], carried - off, 0.0)
+        lat_deg = table.lat_deg + np.degrees(shift[:, 0] / 6.371e6)
+        lon_deg = table.lon_deg + np.degrees(shift[:, 1] / 6.371e6 / np.cos(np.radians(table.lat_deg)))
+        h_acc_m = np.where(fooled, np.fmax(table.h_acc_m, CARRIED_STD_M), table.h_acc_m)
+        position = replace(table, lat_deg=lat_deg, lon_deg=(lon_deg + 180.0) % 360.0 - 180.0, h_acc_m=h_acc_m)
+        return replace(self, position=position, stats={**self.stats, "gnss_glitch_rows": int(fooled.sum())})
+
+
+def _gap_us(time_us: Times, max_gap_s: float | None) -> int:
+    """Longest gap to bridge between the rows of a table."""
+    if max_gap_s is not None:
+        return int(max_gap_s * 1e6)
+    usual = float(np.median(np.diff(time_us))) if len(time_us) > 1 else 0.0
+    return int(min(max(4.0 * usual, 250_000.0), 1_000_000.0))
+
+
+def _running_median(second: Floats, values: Floats, window_s: float) -> Floats:
+    """Median of each column over a window, taken every fifteenth of it and joined by lines."""
+    knots = np.arange(second[0], second[-1] + window_s / 15.0, window_s / 15.0)
+    first = np.searchsorted(second, knots - 0.5 * window_s)
+    last = np.searchsorted(second, knots + 0.5 * window_s, side="right")
+    middle = [np.median(values[start:stop], axis=0) for start, stop in zip(first, last, strict=True) if stop > start]
+    kept = knots[last > first]
+    return np.column_stack([np.interp(second, kept, np.array(middle)[:, axis]) for axis in range(values.shape[1])])
+
+
+def _widened(second: Floats, mask: NDArray[np.bool_], by_s: float) -> NDArray[np.bool_]:
+    """Mark also what lies within `by_s` of a marked row."""
+    if not mask.any():
+        return mask
+    marked = second[mask]
+    at = np.searchsorted(marked, second)
+    after = np.abs(marked[np.minimum(at, len(marked) - 1)] - second)
+    before = np.abs(second - marked[np.maximum(at - 1, 0)])
+    return np.minimum(after, before) <= by_s

@@ -10,8 +10,8 @@ w           weights of the models
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
 refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
 
-Each sensor owns up to six shared errors: three of unit variance that scale the Cholesky factor of the row's `site_cov`
-(first-order Gauss-Markov), one heading error and two boresight angles [rad].
+Each sensor owns up to seven shared errors: three of unit variance that scale the Cholesky factor of the row's
+`site_cov` (first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
 """
 
 from typing import NamedTuple
@@ -24,12 +24,12 @@ from dronetrack.kernels.updates import (
     HEIGHT,
     LINE_OF_SIGHT,
     LOG_2PI,
+    OWN,
     TICK,
     correct_one,
-    innovation_one,
-    linearise_one,
     own_columns_one,
     relinearise_one,
+    weigh_one,
 )
 
 UNUSED, ACCEPTED, GATED, SHADOWED, MISSING, UNFUSED = 0, 1, 2, 3, 4, 5
@@ -57,6 +57,7 @@ PENDING, MOMENT, SWAPS, MOVED, RING_NEXT, RING_DUE, TAKEN_BACK = 0, 1, 2, 3, 4, 
 MOMENT_NIS, LOG_LIKELIHOOD = 0, 1
 
 NEVER = -(2**62)
+QUIET, NOISIEST = 1.4, 25.0
 
 
 class Rows(NamedTuple):
@@ -72,8 +73,9 @@ class Rows(NamedTuple):
 
 
 class Sensors(NamedTuple):
-    """Whether a sensor may start a track (S,); columns (S, 3) of its shared, heading, boresight errors, -1 = none.
+    """Whether a sensor may start a track (S,); columns (S, 4) of its shared, heading, wander, boresight errors.
 
+    A column of -1 is none.
     `variance`, `clock` (B,): prior variance of each shared error, and which of `tau_s` is its correlation time.
     """
 
@@ -334,6 +336,13 @@ def noise_one(noise, m, y, R, H, P, dt):
 
 
 @kernel
+def noise_factor_one(noise):
+    """Factor on a sensor's variance: 1 as long as what it does differently is within the chance of 200 rows."""
+    learnt = max(noise[BY_STEP], noise[BY_NIS])
+    return min(learnt, NOISIEST) if learnt > QUIET else 1.0
+
+
+@kernel
 def emit_one(t, belief, models, sensors, out, rows, x, P, F, Q, Pi, room_x, room_P):
     """Write the row of the track for time t."""
     clock = belief.clock
@@ -381,8 +390,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
     F, Q, Pi = np.zeros((D, D)), np.zeros((D, D)), np.zeros((M, M))
     room_x, room_P = np.zeros((M, D)), np.zeros((M, D, N))
     x_out, P_out = np.zeros(D), np.zeros((D, N))
-    own = np.zeros(9, dtype=np.int64)
-    H, y, v = np.zeros((3, 9)), np.zeros(3), np.zeros(3)
+    own = np.zeros(OWN, dtype=np.int64)
+    H, y, v = np.zeros((3, OWN)), np.zeros(3), np.zeros(3)
     R, L, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((N, 3))
     components = np.zeros(2, dtype=np.int64)
     nis, score = np.zeros(2), np.zeros(2)
@@ -423,12 +432,13 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 out.verdict[i] = MISSING if missing else UNFUSED
             i += 1
             continue
-        if clock[1, ALIVE] and t - clock[1, LAST_HIT] > FORGET_US:
+        # A sensor that speaks seldom is waited for.
+        patience = max(FORGET_US, 5 * (t - about[s, SAID]) // 2) if about[s, SAID] > NEVER else FORGET_US
+        if clock[1, ALIVE] and t - clock[1, LAST_HIT] > patience:
             clock[1, ALIVE] = 0
         own_columns_one(sensors.columns[s], D, own)
-        scale = 1.0
-        if options[5] > 0.0 and starts:
-            scale = min(25.0, max(1.0, noise[s, BY_STEP], noise[s, BY_NIS]))
+        scale = noise_factor_one(noise[s]) if options[5] > 0.0 and starts else 1.0
+        near = start_from_one(rows, i, k, point) if starts else -1.0
         for h in range(2):
             fits[h] = False
             score[h] = -np.inf
@@ -440,12 +450,13 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 predict_one(models, sensors, dt, belief.x[h], belief.P[h], belief.w[h], F, Q, Pi, room_x, room_P)
                 clock[h, STAMP] = t
             combine_one(belief.w[h], belief.x[h], belief.P[h], x_out, P_out)
-            m = linearise_one(x_out, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale, H, y, R)
+            m, nis[h], score[h] = weigh_one(
+                x_out, P_out, variance, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
+                point, near > 0.0, own, H, y, R, W, L, v,
+            )  # fmt: skip
             components[h] = m
             if m == 0:
                 continue
-            nis[h], log_det = innovation_one(P_out, variance, H, own, m, R, y, W, L, v)
-            score[h] = -0.5 * (nis[h] + log_det + m * LOG_2PI)
             fits[h] = nis[h] <= gate[m]
             if h == 0:
                 out.nis_row[i] = nis[0]
@@ -489,7 +500,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 out.verdict[i] = SHADOWED
         elif starts and not taken and not clock[1, ALIVE]:
             # Nobody explains this row: it starts the track, or a second opinion.
-            spread = start_from_one(rows, i, k, point)
+            spread = near
             if spread > 0.0:
                 h = 1 if clock[0, ALIVE] else 0
                 act[h] = START
@@ -507,7 +518,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if act[h] != NOTHING:
                 update_one(
                     belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, share if h == 0 else 1.0, variance,
-                    own, H, y, R, W, L, v,
+                    point, near > 0.0, own, H, y, R, W, L, v,
                 )  # fmt: skip
         if (
             clock[1, ALIVE]
@@ -552,7 +563,7 @@ def strain_one(noise, strain, gap_s):
     """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run."""
     noise[STRAIN] += min(1.0, max(0.05, gap_s)) * (strain - noise[STRAIN])
     noise[BY_NIS] *= 1.0 + (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
-    noise[BY_NIS] = min(25.0, max(1.0, noise[BY_NIS]))
+    noise[BY_NIS] = min(NOISIEST, max(1.0, noise[BY_NIS]))
 
 
 @kernel
@@ -588,22 +599,25 @@ def take_back_one(belief, ring, s, now_us, base):
 
 
 @kernel
-def update_one(x, P, w, rows, i, k, scale, share, variance, own, H, y, R, W, L, v):
+def update_one(x, P, w, rows, i, k, scale, share, variance, point, near, own, H, y, R, W, L, v):
     """Correct every model of a hypothesis with row i, and weigh the models by how well they foresaw it."""
     M = x.shape[0]
     best = -np.inf
     for m in range(M):
-        parts = linearise_one(x[m], k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale, H, y, R)
-        nis, log_det = 1e3, 0.0
+        parts, _, score = weigh_one(
+            x[m], P[m], variance, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
+            point, near, own, H, y, R, W, L, v,
+        )  # fmt: skip
         if parts > 0:
-            nis, log_det = innovation_one(P[m], variance, H, own, parts, R, y, W, L, v)
             if k == LINE_OF_SIGHT:
                 relinearise_one(
                     x[m], P[m], variance, k, parts, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
                     own, H, y, R, W, L, v,
                 )  # fmt: skip
             correct_one(x[m], P[m], W, v, parts, share)
-        w[m] = np.log(max(w[m], 1e-300)) - 0.5 * share * (nis + log_det)
+        else:
+            score = -500.0
+        w[m] = np.log(max(w[m], 1e-300)) + share * score
         best = max(best, w[m])
     total = 0.0
     for m in range(M):

@@ -22,7 +22,7 @@ import numpy as np
 
 from dronetrack.kernels import kernel
 from dronetrack.kernels.motion import model_one, turned_one, up_one
-from dronetrack.kernels.updates import cholesky_one, linearise_one, own_columns_one
+from dronetrack.kernels.updates import OWN, cholesky_one, linearise_one, own_columns_one
 
 BLOCK = 128
 LOOK = 16
@@ -56,8 +56,8 @@ class Kept(NamedTuple):
     P: np.ndarray
     F: np.ndarray
     phi: np.ndarray
-    all_x: np.ndarray
-    all_P: np.ndarray
+    whole_x: np.ndarray
+    whole_p: np.ndarray
 
 
 @kernel
@@ -114,20 +114,20 @@ def absorb_one(x, P, ref, H, own, m, R, y, W, L, v):
         s = y[r]
         for c in range(3):
             s -= H[r, c] * (x[c] - ref[c])
-        for c in range(3, 9):
+        for c in range(3, OWN):
             if own[c] >= 0:
                 s -= H[r, c] * x[own[c]]
         y[r] = s
         for k in range(N):
             W[k, r] = P[k, 0] * H[r, 0] + P[k, 1] * H[r, 1] + P[k, 2] * H[r, 2]
-        for c in range(3, 9):
+        for c in range(3, OWN):
             if own[c] >= 0 and H[r, c] != 0.0:
                 for k in range(N):
                     W[k, r] += P[own[c], k] * H[r, c]
     for r in range(m):
         for q in range(r + 1):
             s = R[r, q]
-            for c in range(9):
+            for c in range(OWN):
                 if own[c] >= 0:
                     s += H[r, c] * W[own[c], q]
             S[r, q] = s
@@ -187,14 +187,14 @@ def recall_one(H, own, m, W, L, v, r, Y, g, A):
         w[a] = s / E[a, a]
         nis += w[a] * w[a]
     # J = L^-1 H: r += J' u, Y += J' G J - (Y W) J - J' (Y W)'.
-    J = np.empty((3, 9))
+    J = np.empty((3, OWN))
     for a in range(m):
-        for c in range(9):
+        for c in range(OWN):
             s = H[a, c]
             for b in range(a):
                 s -= L[a, b] * J[b, c]
             J[a, c] = s / L[a, a]
-    for c in range(9):
+    for c in range(OWN):
         if own[c] < 0:
             continue
         for a in range(m):
@@ -207,7 +207,7 @@ def recall_one(H, own, m, W, L, v, r, Y, g, A):
         for k in range(N):
             Y[k, own[c]] -= A[k]
             Y[own[c], k] -= A[k]
-    for c in range(9):
+    for c in range(OWN):
         for d in range(c + 1):
             if own[c] < 0 or own[d] < 0:
                 continue
@@ -271,12 +271,12 @@ def recall_step_one(F, phi, clock, r, Y):
 def shared_one(rows, use, start, stop, sensors, D, x, P, r, Y, square):
     """Add to `square` the smoothed shared errors of the sensors that speak in rows `start` to `stop`."""
     N = x.shape[0]
-    own = np.zeros(9, dtype=np.int64)
+    own = np.zeros(OWN, dtype=np.int64)
     for i in range(start, stop):
         if not use[i]:
             continue
         own_columns_one(sensors.columns[rows.sensor[i]], D, own)
-        for c in range(3, 9):
+        for c in range(3, OWN):
             k = own[c]
             if k < 0:
                 continue
@@ -297,7 +297,8 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
     """Smooth a table: fill x (T, 6), P (T, 6, 6), and `nis` (n,) of every used row against all the others.
 
     `use` (n,) are the rows to believe, `scale` (S,) the factor on each sensor's noise. `square` (B, 3) sums, over
-    every sixteenth moment at which the sensor spoke, the smoothed mean of each shared error, its expected square, and 1.
+    every sixteenth moment at which the sensor spoke, the smoothed mean of each shared error, its expected square,
+    and one.
     """
     T = way.time_us.shape[0]
     B = sensors.variance.shape[0]
@@ -311,7 +312,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
     for b in range(n_blocks):
         most = max(most, way.rows[min((b + 1) * BLOCK, T)] - way.rows[b * BLOCK])
     kept = Kept(
-        np.zeros((most, 3, 9)), np.zeros((most, N, 3)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
+        np.zeros((most, 3, OWN)), np.zeros((most, N, 3)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
         np.zeros(most, dtype=np.int64), np.zeros((BLOCK, D)), np.zeros((BLOCK, D, N)), np.zeros((BLOCK, D, D)),
         np.zeros((BLOCK, sensors.tau_s.shape[0])), np.zeros((BLOCK // LOOK, N)), np.zeros((BLOCK // LOOK, N, N)),
     )  # fmt: skip
@@ -332,7 +333,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
     r, Y = np.zeros(N), np.zeros((N, N))
     g, A, G = np.zeros((N, 3)), np.zeros(N), np.zeros((D, N))
     Q, R, y = np.zeros((D, D)), np.zeros((3, 3)), np.zeros(3)
-    own = np.zeros(9, dtype=np.int64)
+    own = np.zeros(OWN, dtype=np.int64)
     for turn in range(2 * n_blocks):
         ahead = turn < n_blocks
         b = turn if ahead else 2 * n_blocks - 1 - turn
@@ -381,9 +382,9 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
                     kept.P[k - low, i, j] = Pf[i, j]
             if not ahead and k % LOOK == 0:
                 for i in range(N):
-                    kept.all_x[(k - low) // LOOK, i] = xf[i]
+                    kept.whole_x[(k - low) // LOOK, i] = xf[i]
                     for j in range(N):
-                        kept.all_P[(k - low) // LOOK, i, j] = Pf[i, j]
+                        kept.whole_p[(k - low) // LOOK, i, j] = Pf[i, j]
         if ahead:
             continue
         for k in range(high - 1, low - 1, -1):
@@ -408,8 +409,8 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
                     P[k, j, i] = s
             if k % LOOK == 0:
                 shared_one(
-                    rows, use, way.rows[k], way.rows[k + 1], sensors, D, kept.all_x[(k - low) // LOOK],
-                    kept.all_P[(k - low) // LOOK], r, Y, square,
+                    rows, use, way.rows[k], way.rows[k + 1], sensors, D, kept.whole_x[(k - low) // LOOK],
+                    kept.whole_p[(k - low) // LOOK], r, Y, square,
                 )  # fmt: skip
             for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
                 at = i - base

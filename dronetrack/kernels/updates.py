@@ -8,9 +8,9 @@ x (D,)      mean of the target
 P (D, N)    covariance of the target, and its covariance with the shared errors
 variance (B,) prior variance of each shared error: the errors are considered, not estimated (Schmidt), so their own
             mean stays 0 and their own covariance stays diag(variance)
-H (m, 9)    measurement matrix, m <= 3: columns 0-2 the target's position, 3-5 what scales the row's shared covariance,
-            6 heading, 7-8 boresight [rad]
-own (9,)    columns of P for the columns of H, -1 where the sensor has none
+H (m, OWN)  measurement matrix, m <= 3: columns 0-2 the target's position, 3-5 what scales the row's shared covariance,
+            6 heading, 7 its wander, 8-9 boresight [rad]
+own (OWN,)  columns of P for the columns of H, -1 where the sensor has none
 y (m,)      innovation
 R (m, m)    covariance of the error that is new in this row
 S (m, m)    innovation covariance, S = L L'
@@ -24,6 +24,8 @@ from dronetrack.kernels import kernel
 from dronetrack.kernels.motion import up_one
 
 TICK, POSITION, LINE_OF_SIGHT, HEIGHT = 0, 1, 2, 3
+OWN = 10
+WIDE = 0.04  # a doubt of a fifth of the range bends a line of sight
 
 LOG_2PI = np.log(2.0 * np.pi)
 
@@ -76,13 +78,13 @@ def across_axes_one(u, site, E):
 
 @kernel
 def own_columns_one(columns, D, own):
-    """Fill `own` (9,) from a sensor's (shared, heading, boresight) columns among the shared errors, -1 = none."""
+    """Fill `own` from a sensor's (shared, heading, wander, boresight) columns among the shared errors, -1 = none."""
     for k in range(3):
         own[k] = k
         own[3 + k] = D + columns[0] + k if columns[0] >= 0 else -1
-    own[6] = D + columns[1] if columns[1] >= 0 else -1
     for k in range(2):
-        own[7 + k] = D + columns[2] + k if columns[2] >= 0 else -1
+        own[6 + k] = D + columns[1 + k] if columns[1 + k] >= 0 else -1
+        own[8 + k] = D + columns[3] + k if columns[3] >= 0 else -1
 
 
 @kernel
@@ -97,8 +99,9 @@ def linearise_one(x, kind, z, cov, site, C, scale, H, y, R):
             for j in range(3):
                 H[i, j] = 1.0 if i == j else 0.0
                 H[i, 3 + j] = C[i, j]
-                H[i, 6 + j] = 0.0
                 R[i, j] = scale * cov[i, j]
+            for j in range(6, OWN):
+                H[i, j] = 0.0
             y[i] = z[i] - x[i]
         return 3
     if kind == HEIGHT:
@@ -108,10 +111,11 @@ def linearise_one(x, kind, z, cov, site, C, scale, H, y, R):
         for i in range(3):
             H[0, i] = up[i]
             H[0, 3 + i] = up[0] * C[0, i] + up[1] * C[1, i] + up[2] * C[2, i]
-            H[0, 6 + i] = 0.0
             y[0] += up[i] * (z[i] - x[i])
             for j in range(3):
                 R[0, 0] += scale * up[i] * cov[i, j] * up[j]
+        for j in range(6, OWN):
+            H[0, j] = 0.0
         return 1
     # Line of sight: u = (p - site) / range, compared in the plane across it.
     u = np.empty(3)
@@ -142,9 +146,38 @@ def linearise_one(x, kind, z, cov, site, C, scale, H, y, R):
                 for j in range(3):
                     R[r, s] += scale * E[r, i] * cov[i, j] * E[s, j]
         H[r, 6] = right_by_heading if r == 0 else 0.0
-        H[r, 7] = 1.0 if r == 0 else 0.0
-        H[r, 8] = 1.0 if r == 1 else 0.0
+        H[r, 7] = H[r, 6]
+        H[r, 8] = 1.0 if r == 0 else 0.0
+        H[r, 9] = 1.0 if r == 1 else 0.0
     return 2
+
+
+@kernel
+def curve_one(P, u_site, x, m, H, R):
+    """Add to R what a direction curves within the doubt about the target: (c c' + C a) / range^2.
+
+    With C the covariance of the target across the line in angles, a its variance along the line over the squared
+    range and c their covariance: the second-order term of the direction (Bar-Shalom, Li, Kirubarajan 2001,
+    section 10.3.3, doi:10.1002/0471221279).
+    """
+    u = np.empty(3)
+    d2 = 0.0
+    for i in range(3):
+        u[i] = x[i] - u_site[i]
+        d2 += u[i] * u[i]
+    along = 0.0
+    c = np.zeros(2)
+    C = np.zeros((2, 2))
+    for i in range(3):
+        for j in range(3):
+            along += u[i] * P[i, j] * u[j] / d2
+            for r in range(m):
+                c[r] += H[r, i] * P[i, j] * u[j]
+                for q in range(m):
+                    C[r, q] += H[r, i] * P[i, j] * H[q, j]
+    for r in range(m):
+        for q in range(m):
+            R[r, q] += (C[r, q] * along + c[r] * c[q] / d2) / d2
 
 
 @kernel
@@ -158,7 +191,7 @@ def innovation_one(P, variance, H, own, m, R, y, W, L, v):
             W[k, r] = P[k, 0] * h0 + P[k, 1] * h1 + P[k, 2] * h2
         for k in range(D, N):
             W[k, r] = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2
-        for c in range(3, 9):
+        for c in range(3, OWN):
             column = own[c]
             if column >= 0 and H[r, c] != 0.0:
                 for k in range(D):
@@ -167,7 +200,7 @@ def innovation_one(P, variance, H, own, m, R, y, W, L, v):
     for r in range(m):
         for q in range(r + 1):
             s = R[r, q]
-            for c in range(9):
+            for c in range(OWN):
                 if own[c] >= 0:
                     s += H[r, c] * W[own[c], q]
             S[r, q] = s
@@ -225,11 +258,31 @@ def correct_one(x, P, W, v, m, share):
 
 
 @kernel
-def weigh_one(x, P, variance, kind, z, cov, site, C, scale, own, H, y, R, W, L, v):
-    """Prepare an update with one measurement: (components, NIS, log-likelihood); 0 components = it cannot be used."""
-    m = linearise_one(x, kind, z, cov, site, C, scale, H, y, R)
+def weigh_one(x, P, variance, kind, z, cov, site, C, scale, point, near, own, H, y, R, W, L, v):
+    """Prepare an update with one measurement: (components, NIS, log-likelihood); 0 components = it cannot be used.
+
+    A line of sight is linear over shifts that are small against the range. Where the doubt about the target is not,
+    the line is linearised about `point`, where it meets the ground, if `near` says that there is one.
+    """
+    D = x.shape[0]
+    about = np.empty(D)
+    for i in range(D):
+        about[i] = x[i]
+    wide = False
+    if kind == LINE_OF_SIGHT:
+        d2 = (x[0] - site[0]) ** 2 + (x[1] - site[1]) ** 2 + (x[2] - site[2]) ** 2
+        wide = P[0, 0] + P[1, 1] + P[2, 2] > WIDE * d2
+        if wide and near:
+            for i in range(3):
+                about[i] = point[i]
+    m = linearise_one(about, kind, z, cov, site, C, scale, H, y, R)
     if m == 0:
         return 0, np.inf, -np.inf
+    for r in range(m):
+        for i in range(3):
+            y[r] -= H[r, i] * (x[i] - about[i])
+    if kind == LINE_OF_SIGHT and not wide:
+        curve_one(P, site, about, m, H, R)
     nis, log_det = innovation_one(P, variance, H, own, m, R, y, W, L, v)
     return m, nis, -0.5 * (nis + log_det + m * LOG_2PI)
 
@@ -238,9 +291,9 @@ def weigh_one(x, P, variance, kind, z, cov, site, C, scale, own, H, y, R, W, L, 
 def relinearise_one(x, P, variance, kind, m, z, cov, site, C, scale, own, H, y, R, W, L, v):
     """Repeat a line-of-sight update about its own result (iterated extended Kalman filter).
 
-    A direction is only linear over shifts that are small against the range. After a gap the first sighting may move
-    the target by a third of it; two more rounds about the corrected point settle that (Bell, Cathey 1993,
-    doi:10.1109/9.250476). Leaves the last H in W, v; the caller applies them to the state before the update.
+    After a gap the first sighting may move the target by a third of the range; two more rounds about the corrected
+    point settle that (Bell, Cathey 1993, doi:10.1109/9.250476). Leaves the last H in W, v; the caller applies them to
+    the state before the update.
     """
     D = x.shape[0]
     moved = np.empty(D)
