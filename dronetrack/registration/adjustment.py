@@ -499,7 +499,7 @@ def _spread(weights: Floats, by: Floats) -> Floats:
 
 def _banded_product(A: Floats, x: Floats) -> Floats:
     """Symmetric banded matrix (lower form) times vector."""
-    from scipy.linalg.blas import dsbmv
+    from scipy.linalg.blas import dsbmv  # pyright: ignore[reportAttributeAccessIssue]
 
     return np.asarray(dsbmv(len(A) - 1, 1.0, A, x, lower=1), dtype=np.float64)
 
