@@ -168,6 +168,8 @@ def discretise(motion: Motion, state: Floats, step_s: float) -> tuple[Floats, Fl
     from scipy.linalg import expm
 
     d = motion.state_size
+    if step_s == 0.0:
+        return np.eye(d), np.zeros((d, d))
     drift, power = np.zeros((d, d)), np.zeros((d, d))
     drift[np.arange(d - 3), np.arange(3, d)] = 1.0
     rate = 0.0
@@ -246,6 +248,34 @@ def interact(
         both.update(seen)
         means, covs = (np.array([getattr(one, name) for one in filters]) for name in "xP")
         yield both.mu.copy(), means, covs, both.x.copy(), both.P.copy()
+
+
+def smooth(transition: Floats, noise: Floats, state: Floats, cov: Floats) -> tuple[Floats, Floats]:
+    """Smooth one filtered sequence with filterpy's Rauch-Tung-Striebel smoother.
+
+    Parameters
+    ----------
+    transition, noise : (n - 1, d, d) float64
+        What the motion model does over the step that follows each row.
+    state : (n, d) float64
+        Filtered means.
+    cov : (n, d, d) float64
+        Their covariances.
+
+    Returns
+    -------
+    state : (n, d) float64
+        Smoothed means.
+    cov : (n, d, d) float64
+        Their covariances.
+    """
+    from filterpy.kalman import KalmanFilter
+
+    d = state.shape[1]
+    # filterpy keeps the matrices of a step with the row that the step leads to.
+    transitions, noises = (np.concatenate([np.eye(d)[None], one]) for one in (transition, noise))
+    smoothed = KalmanFilter(dim_x=d, dim_z=3).rts_smoother(state, cov, transitions, noises)
+    return smoothed[0], smoothed[1]
 
 
 def _local_axes(state: Floats) -> Floats:
