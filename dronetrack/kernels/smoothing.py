@@ -208,52 +208,43 @@ def fill_one(params, dt, x, P, first, B):
 
 
 @kernel
-def back_one(code, params, dt, x, P, first, keep, last, x_out, P_out, work, B):
-    """Take the filtered state of row `last` back to row `first`; write the rows `first` .. `keep` of the outputs.
-
-    `x` (steps, d), `P` (steps, d, d), `dt` (steps - 1,); `work` (N_WORK + 5, d, d) and `B` are room.
-    """
-    d = x.shape[1]
-    F, Q, G, C, Pn = work[N_WORK], work[N_WORK + 1], work[N_WORK + 2], work[N_WORK + 3], work[N_WORK + 4]
-    ahead, xn = np.empty(d), np.empty(d)
-    for a in range(d):
-        xn[a] = x[last, a]
-        for b in range(d):
-            Pn[a, b] = P[last, a, b]
-    straight = code == VELOCITY and d == 6
-    filled = last
-    for k in range(last, first - 1, -1):
-        if k < last and straight:
-            if k < filled:
-                filled = max(k + 1 - BLOCK, first)
-                fill_one(params, dt, x, P, filled, B)
-                gains6_one(B, params[0], params[1])
-            carry6_one(B, k - filled, x[k], xn, Pn, xn, Pn, work[0])
-        elif k < last and dt[k] > 0.0:
-            model_one(code, params, x[k], dt[k], F, Q)
-            rts_one(F, Q, x[k], P[k], xn, Pn, xn, Pn, G, C, ahead, work)
-        if k <= keep:
-            for a in range(d):
-                x_out[k, a] = xn[a]
-                for b in range(d):
-                    P_out[k, a, b] = Pn[a, b]
-
-
-@kernel
 def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
     """Smooth n sequences; row k of each is what its rows up to ``last[k]`` say about it.
 
     `x` (n, steps, d), `P` (n, steps, d, d), `dt` (n, steps - 1), `last` (n, steps) with k <= last[k], not decreasing.
-    Rows of one `last` come out of one pass: with the last row for all this is fixed-interval smoothing.
+    Rows of one `last` come out of one pass back from there: with the last row for all this is fixed-interval smoothing.
     """
     n, steps, d = x.shape
     work, B = np.empty((N_WORK + 5, d, d)), np.empty(N_ROWS * BLOCK)
+    F, Q, G, C, Pn = work[N_WORK], work[N_WORK + 1], work[N_WORK + 2], work[N_WORK + 3], work[N_WORK + 4]
+    ahead, xn = np.empty(d), np.empty(d)
+    straight = code == VELOCITY and d == 6
     for i in range(n):
         keep = steps - 1
-        for k in range(steps - 1, -1, -1):
-            if k == 0 or last[i, k - 1] != last[i, keep]:
-                back_one(code, params, dt[i], x[i], P[i], k, keep, last[i, keep], x_out[i], P_out[i], work, B)
-                keep = k - 1
+        while keep >= 0:
+            first, start = keep, last[i, keep]
+            while first > 0 and last[i, first - 1] == start:
+                first -= 1
+            filled = start
+            copy_one(x[i, start], P[i, start], xn, Pn)
+            if start <= keep:
+                copy_one(xn, Pn, x_out[i, start], P_out[i, start])
+            for k in range(start - 1, first - 1, -1):
+                # Rows that are wanted are read and written in place, the others pass through xn, Pn.
+                x_from, P_from = (x_out[i, k + 1], P_out[i, k + 1]) if k < keep else (xn, Pn)
+                x_to, P_to = (x_out[i, k], P_out[i, k]) if k <= keep else (xn, Pn)
+                if straight:
+                    if k < filled:
+                        filled = max(k + 1 - BLOCK, first)
+                        fill_one(params, dt[i], x[i], P[i], filled, B)
+                        gains6_one(B, params[0], params[1])
+                    carry6_one(B, k - filled, x[i, k], x_from, P_from, x_to, P_to, work[0])
+                elif dt[i, k] > 0.0:
+                    model_one(code, params, x[i, k], dt[i, k], F, Q)
+                    rts_one(F, Q, x[i, k], P[i, k], x_from, P_from, x_to, P_to, G, C, ahead, work)
+                else:
+                    copy_one(x_from, P_from, x_to, P_to)
+            keep = first - 1
 
 
 @kernel
@@ -431,12 +422,17 @@ def smooth_mixture_rows(codes, params, rates, dt, mu, x, P, mu_out, x_out, P_out
 
 
 @kernel
+def copy_one(x, P, x_to, P_to):
+    """Copy a state."""
+    for a in range(x.shape[0]):
+        x_to[a] = x[a]
+        for b in range(x.shape[0]):
+            P_to[a, b] = P[a, b]
+
+
+@kernel
 def copy_mixture_one(mu, x, P, mu_out, x_out, P_out):
     """Copy the mixture of one row."""
-    M, d = x.shape
-    for i in range(M):
+    for i in range(mu.shape[0]):
         mu_out[i] = mu[i]
-        for a in range(d):
-            x_out[i, a] = x[i, a]
-            for b in range(d):
-                P_out[i, a, b] = P[i, a, b]
+        copy_one(x[i], P[i], x_out[i], P_out[i])
