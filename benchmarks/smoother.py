@@ -14,7 +14,7 @@ from timing import in_turn, table, versions
 from dronetrack import geodesy
 from dronetrack.kernels import mixture as kernels
 from dronetrack.motion import ConstantVelocity, Mixture, discretise
-from dronetrack.smoothing import smooth_sequences
+from dronetrack.smoothing import smooth_bank, smooth_sequences
 
 N_TARGETS, STEPS, LONG, FEW, STEP_S, STD_M = 4_000, 50, 100_000, 2_000, 0.2, 3.0
 MODEL = ConstantVelocity(2.0, 2.0)
@@ -73,8 +73,16 @@ def main():
     bank = MODEL, times(N_TARGETS, STEPS), state, cov
     long = MODEL, times(1, LONG), long_state, long_cov
     mine, promised = smooth_sequences(*bank)
+    upper = np.triu_indices(6)
+    packed = np.concatenate([state, cov[:, :, *upper]], axis=2).transpose(1, 2, 0).copy()
+    packed.flags.writeable = False
+    columns = MODEL, times(N_TARGETS, STEPS).T, packed
+    both = smooth_bank(*columns).transpose(2, 0, 1)
+    assert np.allclose(both[..., :6], mine, rtol=0, atol=1e-7), "bank and sequences disagree"
+    assert np.allclose(both[..., 6:], promised[:, :, *upper], rtol=1e-8, atol=1e-9), "bank and sequences disagree"
     jobs = {
-        "dronetrack, bank": lambda: smooth_sequences(*bank),
+        "dronetrack, bank": lambda: smooth_bank(*columns),
+        "dronetrack, many sequences": lambda: smooth_sequences(*bank),
         "dronetrack, one long sequence": lambda: smooth_sequences(*long),
         "filterpy, one sequence": lambda: filterpy(*few),
     }
@@ -95,10 +103,9 @@ def main():
         assert np.allclose(mine, means, rtol=0, atol=1e-6), "the two smoothers disagree"
         assert np.allclose(promised, covs, rtol=1e-7, atol=1e-9), "the two smoothers disagree"
         jobs["simdkalman, bank"] = lambda: simdkalman(state, cov)
-        amount["simdkalman, bank"] = N_TARGETS * STEPS
-    out = np.empty_like(state), np.empty_like(cov)
-    jobs["limit: copy the bank"] = lambda: (np.copyto(out[0], state), np.copyto(out[1], cov))
-    amount["limit: copy the bank"] = N_TARGETS * STEPS
+    out = np.empty_like(columns[2])
+    jobs["limit: copy the bank"] = lambda: np.copyto(out, columns[2])
+    amount = dict.fromkeys(jobs, N_TARGETS * STEPS) | amount
     middle = slice(5, -5)
     error = (mine - truth)[:, middle]
     nees = np.einsum("nki,nkij,nkj->nk", error, np.linalg.inv(promised[:, middle]), error).mean()

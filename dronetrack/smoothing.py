@@ -1,7 +1,8 @@
 """What do later measurements say about earlier states? The backward pass over filtered sequences.
 
 `smooth_sequences` and `smooth_lagged` take what a filter with one motion model left behind, `smooth_mixtures` what a
-mixture of models did. All take many sequences at once, each contiguous in memory; for one sequence n is 1.
+mixture of models did: many sequences at once, each contiguous in memory; for one sequence n is 1. `smooth_bank` takes
+the columns of a bank of targets, step by step, as the bank holds them, and is the fastest.
 """
 
 import numpy as np
@@ -64,6 +65,43 @@ def smooth_sequences(motion: Motion, time_us: ArrayLike, state: ArrayLike, cov: 
     times, states, covs = _sequences(motion.state_size, time_us, state, cov)
     last = np.full(times.shape, times.shape[1] - 1, dtype=np.int64)
     return _smoothed(motion, times, last, states, covs)
+
+
+def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike) -> Floats:
+    """Smooth a bank of independent targets, all back together: the fastest way for many.
+
+    Parameters
+    ----------
+    motion : Motion
+        The model that the filter predicted with; d is its `state_size`.
+    time_us : (steps, n) int64
+        Times of each target, not decreasing. [us, UTC]
+    state : (steps, d + d (d + 1) / 2, n) array_like
+        What the bank held after each step: d rows of means, then the covariances, upper triangle row by row.
+
+    Returns
+    -------
+    (steps, d + d (d + 1) / 2, n) float64
+        The same of the smoothed targets. Equal to `smooth_sequences` but for rounding.
+
+    Raises
+    ------
+    InputError
+        If shapes are wrong, a value is NaN, or times decrease.
+    """
+    d = motion.state_size
+    times = np.ascontiguousarray(_times(np.asarray(time_us).T))
+    n, steps = times.shape
+    states = column("state", state, np.float64, (steps, d + d * (d + 1) // 2, n), nan=False)
+    if motion.code == kernels.VELOCITY:
+        out = np.empty_like(states)
+        kernels.smooth_bank_rows(motion.parameters, np.ascontiguousarray(_steps_s(times).T), states, out)
+        return out
+    rows, columns = np.triu_indices(d)
+    covs = np.empty((n, steps, d, d))
+    covs[:, :, rows, columns] = covs[:, :, columns, rows] = states[:, d:].transpose(2, 0, 1)
+    means, covs = smooth_sequences(motion, times, np.ascontiguousarray(states[:, :d].transpose(2, 0, 1)), covs)
+    return np.ascontiguousarray(np.concatenate([means, covs[:, :, rows, columns]], axis=2).transpose(1, 2, 0))
 
 
 def smooth_lagged(

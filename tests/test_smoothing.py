@@ -23,7 +23,7 @@ from dronetrack.motion import (
     StopAndGo,
     discretise,
 )
-from dronetrack.smoothing import combined, smooth_lagged, smooth_mixtures, smooth_sequences
+from dronetrack.smoothing import combined, smooth_bank, smooth_lagged, smooth_mixtures, smooth_sequences
 
 STD_M = 3.0
 NOISE = STD_M**2 * np.eye(3)
@@ -135,6 +135,29 @@ def test_sequences_do_not_know_of_each_other(rng):
         alone = smooth_sequences(model, time_us[one], state[one], cov[one])
         np.testing.assert_array_equal(alone[0], together[0][one])
         np.testing.assert_array_equal(alone[1], together[1][one])
+
+
+@every_model
+@pytest.mark.parametrize("n", [1, 31, 33])
+def test_a_bank_is_smoothed_as_its_sequences_are(rng, model, n):
+    time_us, _, state, cov = sequences(rng, model, n, 30)
+    d = model.state_size
+    upper = np.triu_indices(d)
+    columns = np.concatenate([state, cov[:, :, *upper]], axis=2).transpose(1, 2, 0).copy()
+    bank = smooth_bank(model, time_us.T, columns)
+    smoothed, spread = smooth_sequences(model, time_us, state, cov)
+    np.testing.assert_allclose(bank[:, :d].transpose(2, 0, 1), smoothed, rtol=0, atol=1e-7)
+    want = spread[:, :, *upper]
+    np.testing.assert_allclose(bank[:, d:].transpose(2, 0, 1), want, rtol=1e-9, atol=1e-9 * np.abs(want).max())
+
+
+def test_targets_of_a_bank_do_not_know_of_each_other(rng):
+    model = ConstantVelocity()
+    time_us, _, state, cov = sequences(rng, model, 70, 12)
+    columns = np.concatenate([state, cov[:, :, *np.triu_indices(6)]], axis=2).transpose(1, 2, 0).copy()
+    whole = smooth_bank(model, time_us.T, columns)
+    for part in (slice(0, 1), slice(5, 40), slice(69, 70)):
+        np.testing.assert_array_equal(smooth_bank(model, time_us.T[:, part], columns[..., part]), whole[..., part])
 
 
 def test_rows_of_one_moment_come_out_the_same(rng):
@@ -391,6 +414,8 @@ def test_nothing_in_is_nothing_out():
         )
         assert state.shape == (2, steps, 6)
         np.testing.assert_array_equal(cov, np.ones((2, steps, 6, 6)))
+    assert smooth_bank(ConstantVelocity(), np.zeros((3, 0), int), np.ones((3, 27, 0))).shape == (3, 27, 0)
+    assert smooth_bank(ConstantVelocity(), np.zeros((0, 3), int), np.ones((0, 27, 3))).shape == (0, 27, 3)
     assert smooth_sequences(Singer(), np.zeros((0, 4), int), np.ones((0, 4, 9)), np.ones((0, 4, 9, 9)))[0].size == 0
 
 

@@ -19,7 +19,7 @@ knows than the past. G and C need the filtered values alone, so the gains of a b
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.generated_smoothing import AHEAD, BLOCK, N_ROWS, STEP, gains6_one
+from dronetrack.kernels.generated_smoothing import AHEAD, BLOCK, N_ROWS, NEXT, STEP, back6_one, gains6_one
 from dronetrack.kernels.generated_smoothing import C as C_ROW
 from dronetrack.kernels.generated_smoothing import G as G_ROW
 from dronetrack.kernels.generated_smoothing import P as P_ROW
@@ -180,7 +180,7 @@ def carry6_one(B, i, x, xn, Pn, x_out, P_out, T):
         g0, g1, g2 = B[row], B[row + BLOCK], B[row + 2 * BLOCK]
         g3, g4, g5 = B[row + 3 * BLOCK], B[row + 4 * BLOCK], B[row + 5 * BLOCK]
         for a in range(b, 6):
-            s = B[(C_ROW + a * (a + 1) // 2 + b) * BLOCK + i]
+            s = B[(C_ROW + b * (11 - b) // 2 + a) * BLOCK + i]
             s += T[0, a] * g0 + T[1, a] * g1 + T[2, a] * g2 + T[3, a] * g3 + T[4, a] * g4 + T[5, a] * g5
             P_out[a, b] = s
             P_out[b, a] = s
@@ -201,7 +201,7 @@ def fill_one(params, dt, x, P, first, B):
         row = P_ROW * BLOCK + i
         for a in range(6):
             B[a * BLOCK + i] = x[k, a]
-            for b in range(a + 1):
+            for b in range(a, 6):
                 # Over no time the gain is one, whatever the covariance: with a unit matrix it is so to the bit.
                 B[row] = P[k, a, b] if known > 0.0 else (1.0 if a == b else 0.0)
                 row += BLOCK
@@ -245,6 +245,51 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
                 else:
                     copy_one(x_from, P_from, x_to, P_to)
             keep = first - 1
+
+
+@kernel
+def smooth_bank_rows(params, dt, state, out):
+    """Smooth a bank whose model has the code VELOCITY, all targets back together.
+
+    `state` (steps, 27, n): 6 rows of x, then 21 of P, the upper triangle row by row; `dt` (steps - 1, n) [s].
+    """
+    steps, rows, n = state.shape
+    B = np.empty(N_ROWS * BLOCK)
+    known, f0, f1, q00, q01, q11 = -1.0, 1.0, 0.0, 0.0, 0.0, 0.0
+    for start in range(0, n, BLOCK):
+        lanes = min(BLOCK, n - start)
+        for k in range(steps - 1, -1, -1):
+            load_one(state[k], start, lanes, B, 0 if k < steps - 1 else NEXT)
+            if k < steps - 1:
+                for i in range(BLOCK):
+                    step = dt[k, start + min(i, lanes - 1)]
+                    if step != known:
+                        known = step
+                        f0, f1, _, q00, q01, q11, _, _, _ = chain_one(known, params[2])
+                    row = STEP * BLOCK + i
+                    B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
+                    B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
+                    if step == 0.0:
+                        # As in `fill_one`: over no time the gain is one.
+                        row = P_ROW * BLOCK + i
+                        for a in range(6):
+                            for b in range(a, 6):
+                                B[row] = 1.0 if a == b else 0.0
+                                row += BLOCK
+                back6_one(B, params[0], params[1])
+            for row in range(rows):
+                for i in range(lanes):
+                    out[k, row, start + i] = B[(NEXT + row) * BLOCK + i]
+
+
+@kernel
+def load_one(state, start, lanes, B, to):
+    """Copy a block of targets to the rows of B from `to` on; lanes beyond the last target repeat it, harmlessly."""
+    for row in range(state.shape[0]):
+        for i in range(lanes):
+            B[(to + row) * BLOCK + i] = state[row, start + i]
+        for i in range(lanes, BLOCK):
+            B[(to + row) * BLOCK + i] = state[row, start + lanes - 1]
 
 
 @kernel
