@@ -11,7 +11,7 @@ import numpy as np
 from filterpy.kalman import KalmanFilter
 from timing import in_turn, table, versions
 
-from dronetrack import geodesy
+from dronetrack import geodesy, reference
 from dronetrack.kernels import mixture as kernels
 from dronetrack.motion import ConstantVelocity, Mixture, discretise
 from dronetrack.smoothing import smooth_bank, smooth_sequences
@@ -46,6 +46,14 @@ def filterpy(state, cov):
     kalman = KalmanFilter(dim_x=6, dim_z=3)
     kalman.F, kalman.Q = (one[0] for one in discretise(MODEL, PLACE[None], [STEP_S]))
     return kalman.rts_smoother(state, cov)[:2]
+
+
+def filterpy_uneven(state, cov):
+    """What filterpy asks of a user whose steps are not all alike: an F and a Q for each of them."""
+    kalman = KalmanFilter(dim_x=6, dim_z=3)
+    transitions = [reference.transition(STEP_S) for _ in state]
+    noises = [reference.process_noise(x, STEP_S, MODEL) for x in state]
+    return kalman.rts_smoother(state, cov, transitions, noises)[:2]
 
 
 def simdkalman(state, cov):
@@ -85,12 +93,9 @@ def main():
         "dronetrack, many sequences": lambda: smooth_sequences(*bank),
         "dronetrack, one long sequence": lambda: smooth_sequences(*long),
         "filterpy, one sequence": lambda: filterpy(*few),
+        "filterpy, F and Q for each step": lambda: filterpy_uneven(*few),
     }
-    amount = {
-        "dronetrack, bank": N_TARGETS * STEPS,
-        "dronetrack, one long sequence": LONG,
-        "filterpy, one sequence": FEW,
-    }
+    amount = {"dronetrack, one long sequence": LONG} | {name: FEW for name in jobs if name.startswith("filterpy")}
     theirs = filterpy(*few)
     ours = smooth_sequences(MODEL, times(1, FEW), few[0][None], few[1][None])
     assert np.allclose(ours[0][0], theirs[0], rtol=0, atol=1e-6), "the two smoothers disagree"
