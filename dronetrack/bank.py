@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack.columns import column
 from dronetrack.errors import InputError, OrderError
 from dronetrack.kernels import bank as kernels
-from dronetrack.kernels import mixtures
+from dronetrack.kernels import mixtures, unscented
 from dronetrack.kernels.motion import VELOCITY
 from dronetrack.motion import ConstantVelocity, Mixture, Motion
 
@@ -32,7 +32,8 @@ KINDS = {
     "height": (kernels.HEIGHT, 1, False),
     "bearing": (kernels.BEARING, 1, True),
 }
-METHODS = {"extended": 1, "iterated": kernels.ROUNDS}
+METHODS = {"extended": 1, "iterated": kernels.ROUNDS, "unscented": 0}
+_LINEAR = (kernels.POSITION, kernels.VELOCITY)
 _FLOAT64 = np.dtype(np.float64)
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _ALL = np.zeros(0, dtype=np.bool_)
@@ -227,8 +228,9 @@ class TargetBank:
             Where the sensor stands, for line_of_sight, range, range_rate and bearing. [m]
         site_velocity_ecef_mps : (3,) or (n, 3) array_like, optional
             How the sensor moves, for range_rate. [m/s]
-        method : {"extended", "iterated"}, optional
-            How a kind that is not linear is linearised: at the prediction, or again about the corrected point.
+        method : {"extended", "iterated", "unscented"}, optional
+            How a kind that is not linear is taken: linearised at the prediction, again about the corrected point, or
+            at thirteen points of the prediction's spread (models with a kernel of their own only).
 
         Returns
         -------
@@ -329,12 +331,16 @@ class TargetBank:
         site = _site(site_ecef_m, site_velocity_ecef_mps, n, name) if from_site else _NOWHERE
         out = np.empty((3, n))
         head = self._state, self._time_us, to_us, self._noise
-        if not self._plain:
-            bad = self._mix(to_us, kind, METHODS[method], commit, z, noise, site, flags, out)
+        rounds = 1 if kind in _LINEAR else METHODS[method]
+        if rounds == 0:
+            if not self._plain:
+                raise InputError('method "unscented" needs ConstantVelocity or StopAndGo; use "iterated" here.')
+            bad = self._share(unscented.unscented_rows, *head, kind, commit, z, noise, site, flags, out)
+        elif not self._plain:
+            bad = self._mix(to_us, kind, rounds, commit, z, noise, site, flags, out)
         elif kind == kernels.POSITION:
             bad = self._share(kernels.position_rows, *head, commit, z, noise, flags, out)
         else:
-            rounds = METHODS[method]
             bad = self._share(kernels.aspect_rows, *head, kind, rounds, commit, z, noise, site, flags, out)
         if bad >= 0:
             _refuse(name, bad)
@@ -497,7 +503,7 @@ class LinearBank:
         rows = column("z", z, np.float64, (self._n, self._D.shape[1]))
         if np.isinf(rows).any():
             raise InputError("z must not be infinite. NaN says not observed.")
-        seen = ~np.isnan(rows).any(axis=1)
+        seen: NDArray[np.bool_] = ~np.isnan(rows).any(axis=1)
         if mask is not None:
             seen &= column("mask", mask, np.bool_, (self._n,))
         unmixed = np.where(seen[:, None], rows, 0.0) @ self._unmix.transpose(0, 2, 1)
@@ -632,7 +638,9 @@ def _decorrelated(R: Floats) -> tuple[Floats, Floats]:
     except np.linalg.LinAlgError:
         raise InputError("noise must be symmetric and positive definite.") from None
     diagonal = np.diagonal(root, axis1=1, axis2=2)
-    return np.linalg.inv(root / diagonal[:, None, :]), diagonal**2
+    return np.asarray(np.linalg.inv(root / diagonal[:, None, :]), dtype=np.float64), np.square(
+        diagonal, dtype=np.float64
+    )
 
 
 def _reading(array: NDArray) -> NDArray:
@@ -699,11 +707,11 @@ def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str
 
 
 def _check_covariances(covs: Floats) -> None:
-    if not np.array_equal(covs, covs.transpose(0, 2, 1)):
+    std = np.sqrt(np.maximum(np.diagonal(covs, axis1=1, axis2=2), 0.0))
+    bad: NDArray[np.bool_] = ~(std > 0.0).all(axis=1)
+    scaled = covs[~bad] / std[~bad][:, :, None] / std[~bad][:, None, :]
+    if not np.allclose(scaled, scaled.transpose(0, 2, 1), rtol=0.0, atol=1e-9):
         raise InputError("cov must be symmetric; use 0.5 * (cov + cov.transpose(0, 2, 1)).")
-    std = np.sqrt(np.diagonal(covs, axis1=1, axis2=2))
-    scaled = covs / std[:, :, None] / std[:, None, :]
-    bad = ~(std > 0.0).all(axis=1)
-    bad[~bad] = ~(np.linalg.eigvalsh(scaled[~bad])[:, 0] > 0.0)
+    bad[~bad] = ~(np.linalg.eigvalsh(scaled)[:, 0] > 0.0)
     if bad.any():
         raise InputError(f"cov must be positive definite; that of target {int(np.argmax(bad))} is not.")
