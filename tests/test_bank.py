@@ -414,6 +414,17 @@ def test_what_is_not_a_measurement_is_refused_and_nothing_changes(measured, matc
     np.testing.assert_array_equal(bank.mean, states[0])
 
 
+def test_a_bad_row_of_a_large_bank_is_refused_before_any_part_changes(states):
+    n = 66_000
+    mean, cov = np.tile(states[0][:1], (n, 1)), np.tile(states[1][:1], (n, 1, 1))
+    bank = TargetBank(mean, cov, 0, n_threads=2)
+    z = mean[:, :3].copy()
+    z[60_000, 1] = -np.inf
+    with pytest.raises(InputError, match="row 60000"):
+        bank.update(1_000_000, position=z, cov=R3)
+    np.testing.assert_array_equal(bank.mean, mean)
+
+
 def test_bad_states_are_refused(states):
     mean, cov = states
     with pytest.raises(InputError, match="shape"):

@@ -251,7 +251,7 @@ def mixture_rows(
     M = models.shape[0]
     d = 6 if models.shape[1] == 27 else 9
     if kind >= 0:
-        bad = first_bad_one(z, R)
+        bad = first_bad_one(first, last, z, R) if last - first == z.shape[0] else -1
         if bad >= 0:
             return bad
     T, mixed = np.empty((M, models.shape[1] * BLOCK)), np.empty((M, models.shape[1] * BLOCK))

@@ -152,7 +152,7 @@ def fuse_cloud_one(m, points, E, T, A, W):
 @kernel
 def unscented_rows(first, last, state, time_us, to_us, noise, kind, commit, z, R, site, mask, out):
     """As kernels.bank.aspect_rows, for kinds that are not linear."""
-    bad = first_bad_one(z, R)
+    bad = first_bad_one(first, last, z, R) if last - first == z.shape[0] else -1  # parts were looked at as a whole
     if bad >= 0:
         return bad
     T, A = np.empty(27 * BLOCK), np.empty(N_ROWS * BLOCK)
