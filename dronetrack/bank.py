@@ -31,6 +31,7 @@ KINDS = {
 }
 METHODS = {"extended": 1, "iterated": kernels.ROUNDS, "unscented": 0}
 _LINEAR = (kernels.POSITION, kernels.VELOCITY)
+_WHOLE = (int, np.integer)
 _FLOAT64 = np.dtype(np.float64)
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _ALL = np.zeros(0, dtype=np.bool_)
@@ -245,12 +246,16 @@ class TargetBank:
             kinds = other if position is None else {"position": position, **other}
             return self._measure(True, time_us, cov=cov, mask=mask, **kinds)
         # The short way for the commonest kind: a bank of a hundred takes a few microseconds, and words take some too.
-        z, noise = _rows("position", position, self._n, 3), self._noise_of(cov)
+        n = self._n
+        z, noise = _rows("position", position, n, 3), self._noise_of(cov)
         to_us = self._time_us if time_us is None else self._when(time_us)
-        out = np.empty((3, self._n))
-        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (self._n,)))
+        out = np.empty((3, n))
+        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (n,)))
         arguments = self._state, self._time_us, to_us, self._noise, True, z, noise, flags, out
-        bad = self._share(kernels.position_rows, *arguments, check=(z, noise))
+        if n < _THREADED_FROM:
+            bad = kernels.position_rows(0, n, *arguments)
+        else:
+            bad = self._share(kernels.position_rows, *arguments, check=(z, noise))
         if bad >= 0:
             _refuse("position", bad)
         self._settle(to_us)
@@ -362,7 +367,7 @@ class TargetBank:
 
     def _when(self, time_us: ArrayLike) -> NDArray[np.int64]:
         """Return times to go to, in the shape that the kernels take: one for all, or one for each."""
-        if isinstance(time_us, int | np.integer):
+        if isinstance(time_us, _WHOLE):
             if time_us < self._latest_us:
                 raise OrderError(
                     f"time_us {time_us} is earlier than the state of target {int(np.argmax(self._time_us))}, "
