@@ -383,6 +383,31 @@ class Mixture:
         kernels.switching_rows(self.rates, steps, out)
         return out
 
+    def discretise(self, model: int, position_ecef_m: ArrayLike, step_s: ArrayLike) -> tuple[Floats, Floats]:
+        """Return what one of the models does to the state that all of them share; see `discretise`.
+
+        Parameters
+        ----------
+        model : int
+            Index into `models`.
+        position_ecef_m : (n, 3) array_like
+            The position at the start of each step. [m]
+        step_s : (n,) array_like
+            Length of each step. [s]
+
+        Returns
+        -------
+        transition, noise : (n, d, d) float64
+            d is the `state_size` of the mixture.
+
+        Raises
+        ------
+        InputError
+            If shapes are wrong, or a step is negative or not finite.
+        """
+        code, parameters = self.models[model].code, self.parameters[model]
+        return _discretised(code, parameters, self.state_size, position_ecef_m, step_s)
+
 
 def discretise(motion: Motion, position_ecef_m: ArrayLike, step_s: ArrayLike) -> tuple[Floats, Floats]:
     """Return what a model does to a state over steps: transition matrix and process noise, exactly.
@@ -414,13 +439,7 @@ def discretise(motion: Motion, position_ecef_m: ArrayLike, step_s: ArrayLike) ->
     >>> float(transition[0, 0, 3]), float(noise[0, 3, 3])
     (0.5, 1.0)
     """
-    positions = column("position_ecef_m", position_ecef_m, np.float64, (None, 3), nan=False)
-    steps = column("step_s", step_s, np.float64, (None,), low=0.0, high=_LONGEST_S, nan=False)
-    n = same_length("discretise", {"position_ecef_m": positions, "step_s": steps})
-    transition = np.empty((n, motion.state_size, motion.state_size))
-    noise = np.empty_like(transition)
-    kernels.model_rows(motion.code, motion.parameters, positions, steps, transition, noise)
-    return transition, noise
+    return _discretised(motion.code, motion.parameters, motion.state_size, position_ecef_m, step_s)
 
 
 _LONGEST_S = 1e12  # beyond the range of a time in microseconds
@@ -450,3 +469,14 @@ def _check_one(name: str, value: float) -> None:
 def _check_each(name: str, values: Floats, m: int) -> None:
     if len(values) != m or not (np.isfinite(values) & (values > 0.0)).all():
         raise InputError(f"{name} must be {m} positive finite numbers, one for each model; got {values}.")
+
+
+def _discretised(
+    code: int, parameters: Floats, size: int, position_ecef_m: ArrayLike, step_s: ArrayLike
+) -> tuple[Floats, Floats]:
+    positions = column("position_ecef_m", position_ecef_m, np.float64, (None, 3), nan=False)
+    steps = column("step_s", step_s, np.float64, (None,), low=0.0, high=_LONGEST_S, nan=False)
+    n = same_length("a discretisation", {"position_ecef_m": positions, "step_s": steps})
+    transition, noise = np.empty((n, size, size)), np.empty((n, size, size))
+    kernels.model_rows(code, parameters, positions, steps, transition, noise)
+    return transition, noise

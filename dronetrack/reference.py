@@ -5,6 +5,7 @@ They are the oracle of the tests and the named peer of the benchmarks; nothing e
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 from dronetrack.errors import InputError
 from dronetrack.geodesy import ecef_to_geodetic, enu_rotation
 from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, Measurements
-from dronetrack.motion import ConstantAcceleration, ConstantVelocity, CoordinatedTurn, Motion, Singer, StopAndGo
+from dronetrack.motion import (
+    ConstantAcceleration,
+    ConstantVelocity,
+    CoordinatedTurn,
+    Mixture,
+    Motion,
+    Singer,
+    StopAndGo,
+)
 
 Floats = NDArray[np.float64]
 
@@ -159,6 +168,8 @@ def discretise(motion: Motion, state: Floats, step_s: float) -> tuple[Floats, Fl
     from scipy.linalg import expm
 
     d = motion.state_size
+    if step_s == 0.0:
+        return np.eye(d), np.zeros((d, d))
     drift, power = np.zeros((d, d)), np.zeros((d, d))
     drift[np.arange(d - 3), np.arange(3, d)] = 1.0
     rate = 0.0
@@ -189,6 +200,82 @@ def discretise(motion: Motion, state: Floats, step_s: float) -> tuple[Floats, Fl
         noise = step @ noise @ step.T + noise
         step = step @ step
     return turn.T @ step @ turn, turn.T @ noise @ turn
+
+
+def interact(
+    mixture: Mixture, step_s: Floats, z: Floats, noise: Floats, state: Floats, cov: Floats
+) -> Iterator[tuple[Floats, Floats, Floats, Floats, Floats]]:
+    """Filter positions with filterpy's interacting multiple models, step by step.
+
+    filterpy mixes at the start of a prediction, with weights made at the end of the update before it; for steps of
+    different lengths those weights are made again here.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        The models.
+    step_s : (n,) float64
+        Steps, each before its position. [s]
+    z : (n, 3) float64
+        Positions, ECEF. [m]
+    noise : (3, 3) float64
+        Their covariance. [m2]
+    state : (d,) float64
+        Mean at the start, under every model.
+    cov : (d, d) float64
+        Its covariance.
+
+    Yields
+    ------
+    (m,), (m, d), (m, d, d), (d,), (d, d) float64
+        After each position: probability, mean and covariance of each model, mean and covariance of the mixture.
+    """
+    from filterpy.kalman import IMMEstimator, KalmanFilter
+
+    filters = []
+    for _ in mixture.models:
+        kalman = KalmanFilter(dim_x=len(state), dim_z=3)
+        kalman.x, kalman.P, kalman.H, kalman.R = state.copy(), cov.copy(), np.eye(3, len(state)), noise
+        filters.append(kalman)
+    both: Any = IMMEstimator(filters, np.asarray(mixture.initial), mixture.switching(step_s[:1])[0])
+    for step, seen in zip(step_s, z, strict=True):
+        both.M = mixture.switching([step])[0]
+        both._compute_mixing_probabilities()  # noqa: SLF001 - filterpy would keep the weights of the step before
+        mixed = both.omega.T @ np.array([one.x for one in filters])
+        for row, kalman in enumerate(filters):
+            kalman.F, kalman.Q = (one[0] for one in mixture.discretise(row, mixed[row : row + 1, :3], [step]))
+        both.predict()
+        both.update(seen)
+        means, covs = (np.array([getattr(one, name) for one in filters]) for name in "xP")
+        yield both.mu.copy(), means, covs, both.x.copy(), both.P.copy()
+
+
+def smooth(transition: Floats, noise: Floats, state: Floats, cov: Floats) -> tuple[Floats, Floats]:
+    """Smooth one filtered sequence with filterpy's Rauch-Tung-Striebel smoother.
+
+    Parameters
+    ----------
+    transition, noise : (n - 1, d, d) float64
+        What the motion model does over the step that follows each row.
+    state : (n, d) float64
+        Filtered means.
+    cov : (n, d, d) float64
+        Their covariances.
+
+    Returns
+    -------
+    state : (n, d) float64
+        Smoothed means.
+    cov : (n, d, d) float64
+        Their covariances.
+    """
+    from filterpy.kalman import KalmanFilter
+
+    d = state.shape[1]
+    # filterpy keeps the matrices of a step with the row that the step leads to.
+    transitions, noises = (np.concatenate([np.eye(d)[None], one]) for one in (transition, noise))
+    smoothed = KalmanFilter(dim_x=d, dim_z=3).rts_smoother(state, cov, transitions, noises)
+    return smoothed[0], smoothed[1]
 
 
 def _local_axes(state: Floats) -> Floats:

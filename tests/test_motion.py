@@ -158,9 +158,8 @@ def test_a_prediction_is_the_product_with_the_matrices(place, rng, model, size, 
 def test_a_model_without_acceleration_forgets_one_in_a_larger_state(place, rng, model):
     mixture = Mixture([model, Singer()], rest_time_s=2.0, rest_acceleration_std_mps2=0.3)
     assert mixture.state_size == 9
-    transition, noise = np.empty((3, 9, 9)), np.empty((3, 9, 9))
     steps_s = np.array([0.4, 1.1, 1.5])
-    kernels.model_rows(model.code, mixture.parameters[0], np.tile(place, (3, 1)), steps_s, transition, noise)
+    transition, noise = mixture.discretise(0, np.tile(place, (3, 1)), steps_s)
     small = steps_from(place, model, steps_s)
     np.testing.assert_array_equal(transition[:, :6, :6], small[0])
     np.testing.assert_array_equal(noise[:, :6, :6], small[1])

@@ -202,17 +202,16 @@ def predict_one(code, params, dt, d, x, P):
     """Move (x, P) on by `dt`: ``x = F x``, ``P = F P F' + Q`` without forming F; P stays symmetric to the bit."""
     N = x.shape[0]
     u = up_one(x)
-    p_h, p_v, c_h, c_v, v_h, v_v = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    rho, a_h, a_v = 1.0, 0.0, 0.0
-    if d == 9 and code != ACCELERATION:
-        rho, a_h, a_v = forget_one(params, dt)
-        for i in range(6, 9):
-            x[i] *= rho
-            for j in range(N):
-                P[i, j] *= rho
-                P[j, i] *= rho
+    # What velocity (v) and acceleration (a) give to position (p), velocity and acceleration.
+    pv, pa, vv, va, aa = dt, 0.0, 1.0, 0.0, 1.0
+    # Noise, horizontal and vertical, by pairs of levels; q_across turns with the target.
+    q_across = 0.0
     if code == TURN:
         sine, cosine, along, across, q_pp, q_pv, q_across = turn_one(dt, params[2])
+        q_across *= params[0]
+        pp_h, pp_v = q_pp * params[0], dt**3 / 3.0 * params[1]
+        pv_h, pv_v = q_pv * params[0], 0.5 * dt * dt * params[1]
+        vv_h, vv_v = dt * params[0], dt * params[1]
         x[0], x[1], x[2], x[3], x[4], x[5] = turn_column_one(
             u, dt, sine, cosine, along, across, x[0], x[1], x[2], x[3], x[4], x[5]
         )
@@ -224,59 +223,58 @@ def predict_one(code, params, dt, d, x, P):
             P[i, 0], P[i, 1], P[i, 2], P[i, 3], P[i, 4], P[i, 5] = turn_column_one(
                 u, dt, sine, cosine, along, across, P[i, 0], P[i, 1], P[i, 2], P[i, 3], P[i, 4], P[i, 5]
             )
-        for i in range(3):
-            for j in range(3):
-                P[i + 3, j] -= q_across * params[0] * cross_one(u, i, j)
-        p_h, p_v = q_pp * params[0], dt**3 / 3.0 * params[1]
-        c_h, c_v = q_pv * params[0], 0.5 * dt * dt * params[1]
-        v_h, v_v = dt * params[0], dt * params[1]
     else:
         f0, f1, f2, q00, q01, q11, q02, q12, q22 = chain_one(dt, params[2])
         if code == ACCELERATION:
-            for i in range(3):
-                x[i] += dt * x[i + 3] + f2 * x[i + 6]
-                x[i + 3] += f1 * x[i + 6]
-                x[i + 6] *= f0
-                for j in range(N):
-                    P[i, j] += dt * P[i + 3, j] + f2 * P[i + 6, j]
-                    P[i + 3, j] += f1 * P[i + 6, j]
-                    P[i + 6, j] *= f0
-            for i in range(N):
-                for j in range(3):
-                    P[i, j] += dt * P[i, j + 3] + f2 * P[i, j + 6]
-                    P[i, j + 3] += f1 * P[i, j + 6]
-                    P[i, j + 6] *= f0
-            for i in range(3):
-                for j in range(3):
+            pa, va, aa = f2, f1, f0
+            q_pp, q_pv, q_vv = q22, q12, q11
+        else:
+            pv, vv = f1, f0
+            q_pp, q_pv, q_vv = q11, q01, q00
+        pp_h, pp_v = q_pp * params[0], q_pp * params[1]
+        pv_h, pv_v = q_pv * params[0], q_pv * params[1]
+        vv_h, vv_v = q_vv * params[0], q_vv * params[1]
+        for i in range(3):
+            x[i] += pv * x[i + 3]
+            x[i + 3] *= vv
+            for j in range(N):
+                P[i, j] += pv * P[i + 3, j]
+                P[i + 3, j] *= vv
+        for i in range(N):
+            for j in range(3):
+                P[i, j] += pv * P[i, j + 3]
+                P[i, j + 3] *= vv
+    if d == 9:
+        aa_h, aa_v = 0.0, 0.0
+        if code == ACCELERATION:
+            aa_h, aa_v = q00 * params[0], q00 * params[1]
+        else:
+            aa, aa_h, aa_v = forget_one(params, dt)
+        for i in range(3):
+            x[i] += pa * x[i + 6]
+            x[i + 3] += va * x[i + 6]
+            x[i + 6] *= aa
+            for j in range(N):
+                P[i, j] += pa * P[i + 6, j]
+                P[i + 3, j] += va * P[i + 6, j]
+                P[i + 6, j] *= aa
+        for i in range(N):
+            for j in range(3):
+                P[i, j] += pa * P[i, j + 6]
+                P[i, j + 3] += va * P[i, j + 6]
+                P[i, j + 6] *= aa
+        for i in range(3):
+            for j in range(3):
+                P[i + 6, j + 6] += turned_one(aa_h, aa_v, u, i, j)
+                if code == ACCELERATION:
                     q = turned_one(params[0], params[1], u, i, j)
                     P[i + 6, j] += q * q02
                     P[i + 6, j + 3] += q * q01
-            p_h, p_v = q22 * params[0], q22 * params[1]
-            c_h, c_v = q12 * params[0], q12 * params[1]
-            v_h, v_v = q11 * params[0], q11 * params[1]
-            a_h, a_v = q00 * params[0], q00 * params[1]
-        else:
-            for i in range(3):
-                x[i] += f1 * x[i + 3]
-                x[i + 3] *= f0
-                for j in range(N):
-                    P[i, j] += f1 * P[i + 3, j]
-                    P[i + 3, j] *= f0
-            for i in range(N):
-                for j in range(3):
-                    P[i, j] += f1 * P[i, j + 3]
-                    P[i, j + 3] *= f0
-            p_h, p_v = q11 * params[0], q11 * params[1]
-            c_h, c_v = q01 * params[0], q01 * params[1]
-            v_h, v_v = q00 * params[0], q00 * params[1]
     for i in range(3):
         for j in range(3):
-            P[i + 3, j] += turned_one(c_h, c_v, u, i, j)
-            if j <= i:
-                P[i, j] += turned_one(p_h, p_v, u, i, j)
-                P[i + 3, j + 3] += turned_one(v_h, v_v, u, i, j)
-                if d == 9:
-                    P[i + 6, j + 6] += turned_one(a_h, a_v, u, i, j)
+            P[i, j] += turned_one(pp_h, pp_v, u, i, j)
+            P[i + 3, j] += turned_one(pv_h, pv_v, u, i, j) - q_across * cross_one(u, i, j)
+            P[i + 3, j + 3] += turned_one(vv_h, vv_v, u, i, j)
     # Rows and columns were moved in two passes that round differently: the lower half is kept.
     for i in range(d):
         for j in range(i):
