@@ -1,6 +1,7 @@
 import importlib.util
 import pathlib
 
+import numba
 import numpy as np
 import pytest
 import scipy.optimize
@@ -291,7 +292,9 @@ def test_a_mixture_is_mixed_as_filterpy_does(states, rng):
         imm.predict()
         imm.update(z[9])
         bank.update(400_000 * k, position=z, cov=R3)
-        close(bank, 9, imm.x, imm.P)
+        # filterpy mixes states as they stand, so the Earth's radius costs it digits of the spread between models; in
+        # small numbers the two agree to 1e-9, see below.
+        close(bank, 9, imm.x, imm.P, rtol=1e-8)
         np.testing.assert_allclose(bank.model_probabilities[9], imm.mu, rtol=1e-8)
 
 
@@ -560,6 +563,7 @@ def test_the_generated_kernels_are_what_the_generator_writes():
     assert pathlib.Path(generated_bank.__file__).read_text() == generator.source()
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_each_kernel_is_compiled_for_one_layout(states):
     """Strided, read-only, single precision, shared or each: all come to the kernel as the same kind of array."""
     mean, cov = states

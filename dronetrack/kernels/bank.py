@@ -487,7 +487,7 @@ def first_bad_one(first, last, z, R):
             if np.isinf(z[i, k]):
                 return i
     m = R.shape[1]
-    for i in range(first if R.shape[0] > 1 else 0, last if R.shape[0] > 1 else 1):
+    for i in range(first if R.shape[0] != 1 else 0, last if R.shape[0] != 1 else 1):
         trace = R[i, 0, 0]
         good = R[i, 0, 0] > 0.0
         if m == 3:
