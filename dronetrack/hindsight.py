@@ -14,11 +14,11 @@ from dronetrack.motion import Mixture
 from dronetrack.tracks import Origin, Track
 
 ROUNDS = 4
-BUDGET_WEIGHT = 3.0
-BUDGET_MOST = 1.0
+LEFT_OUT_COST = 8.0  # of a row that is left out, in the log-likelihood: more than that of one at the gate
+NEAR = 0.9  # a row that the filter refused comes back if nine of ten right ones would be as near
 
 
-def smooth(track: Track, *, gate_probability: float = 0.997) -> Track:
+def smooth(track: Track, *, measurements: Measurements | None = None, gate_probability: float = 0.997) -> Track:
     """Go over a whole track again, with everything that came later known.
 
     The errors that rows of a sensor share are estimated here beside the target, not only considered: the geometry is
@@ -31,29 +31,35 @@ def smooth(track: Track, *, gate_probability: float = 0.997) -> Track:
     ----------
     track : Track
         A whole track, as `dronetrack.track` returned it.
+    measurements : Measurements, optional
+        The same rows in another description, such as with errors to estimate that the filter had put right already.
     gate_probability : float, optional
         Probability that a right measurement is kept.
 
     Returns
     -------
     Track
-        The same rows; the covariance is that of the smoothed state. `stats` holds, in ``smoothed``, per sensor how
-        many rows were used and its noise factor.
+        The same rows; the covariance is that of the smoothed state. `stats` holds, in ``smoothed``, the log-likelihood
+        of the whole table (rows that were left out at a price), and per sensor how many rows were used and its noise
+        factor.
 
     Raises
     ------
     InputError
-        If the track does not carry what it was made of (a part of a track, or one that was read from a file).
+        If the track does not carry what it was made of (a part of a track, or one that was read from a file), or the
+        other description has other rows.
     """
     if track.origin is None:
         raise InputError("this track does not know what it was made of; smooth the whole track that track() returned.")
     if not len(track):
         return track
     made = track.origin
-    table = made.measurements
+    table = made.measurements if measurements is None else measurements
+    if not np.array_equal(table.time_us, made.measurements.time_us):
+        raise InputError("the other description must hold the same rows at the same times as the track was made of.")
     sensors = sensor_table(table.sensors, shares_errors(table))
     rows = kernel_rows(table)
-    gate = gate_limits(gate_probability)
+    gate, near = gate_limits(gate_probability), gate_limits(NEAR)
     size = np.array([0, 3, 2, 1])[table.kind]
     first = np.append(np.searchsorted(table.time_us, track.time_us), len(table))
     inside = (table.kind != TICK) & ~np.isnan(table.z[:, 0]) & (np.arange(len(table)) >= first[0])
@@ -62,27 +68,25 @@ def smooth(track: Track, *, gate_probability: float = 0.997) -> Track:
     state, cov = track.state, track.cov
     code, params = _steps(made)
     out_state, out_cov = np.empty_like(state), np.empty_like(cov)
-    square = np.empty((len(sensors.variance), 3))
-    stated, budget = sensors.variance, np.ones(len(sensors.variance))
     for turn in range(ROUNDS):
         nis, foreseen = np.full(len(table), np.nan), np.zeros(len(table))
         way = kernels.Way(track.time_us, state, code, params, first)
-        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, square, nis, foreseen)
+        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen)
         state, cov = out_state.copy(), out_cov.copy()
         if turn + 1 < ROUNDS:
-            use &= nis <= gate[size]
+            back = way._replace(state=state)
+            kernels.plausible_rows(rows, use, scale, back, sensors, cov, nis)
+            refused = ~use & inside & sensors.starts[table.sensor_id]
+            use = (use & (nis <= gate[size])) | (refused & (turn == 0) & (nis <= near[size]))
             scale = _noise(table.sensor_id, sensors.starts, scale, nis / size, use)
-            budget = _budget(table, sensors, budget, square)
-            sensors = sensors._replace(variance=stated * budget)
     stats = {
         "rounds": ROUNDS,
-        "log_likelihood": float(foreseen[use].sum()),
+        "log_likelihood": float(foreseen[use].sum() - LEFT_OUT_COST * np.sum(inside & ~use)),
         "sensors": {
             sensor.name: {
                 "used": int(np.sum(use & (table.sensor_id == row))),
                 "left_out": int(np.sum(inside & ~use & (table.sensor_id == row))),
                 "noise_factor": float(scale[row]),
-                "errors": [float(budget[start]) if start >= 0 else None for start in sensors.columns[row]],
             }
             for row, sensor in enumerate(table.sensors)
         },
@@ -97,33 +101,6 @@ def _steps(made: Origin) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     if len(set(mixture.codes.tolist())) == 1:
         return mixture.codes[likely], made.weight @ mixture.parameters
     return mixture.codes[likely], mixture.parameters[likely]
-
-
-def _budget(
-    table: Measurements, sensors: filters.Sensors, budget: NDArray[np.float64], square: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Weigh what each shared error was said to be against what it turned out to be: factors on its variance.
-
-    One step of expectation-maximisation for the variance (Shumway, Stoffer 1982,
-    doi:10.1111/j.1467-9892.1982.tb00349.x). A flight holds few independent values of an error that lasts, so the
-    budget counts as `BUDGET_WEIGHT` of them.
-    """
-    out = budget.copy()
-    span_s = 1e-6 * np.array(
-        [
-            np.ptp(table.time_us[mine]) if (mine := table.sensor_id == row).any() else 0.0
-            for row in range(len(table.sensors))
-        ]
-    )
-    for row, columns in enumerate(sensors.columns):
-        for start, size in zip(columns, (3, 1, 1, 2), strict=True):
-            mine = slice(start, start + size)
-            if start < 0 or not square[mine, 2].all():
-                continue
-            found = np.mean(square[mine, 1] / square[mine, 2] / (sensors.variance[mine] / budget[mine]))
-            n = size * (1.0 + 0.5 * span_s[row] / sensors.tau_s[sensors.clock[start]])
-            out[mine] = np.clip((BUDGET_WEIGHT + n * found) / (BUDGET_WEIGHT + n), 1.0 / 25.0, BUDGET_MOST)
-    return out
 
 
 def _noise(

@@ -46,7 +46,17 @@ from dronetrack.hindsight import smooth
 from dronetrack.mavlink import read_telemetry
 from dronetrack.measurements import LINE_OF_SIGHT, Measurements, merge
 from dronetrack.registration import Registration, register
-from dronetrack.sensing import GimbalFrame, check_gimbal_frame, contacts, geo_targets, sightings
+from dronetrack.sensing import (
+    SERVO_BUDGETS,
+    SERVO_FRAMES,
+    CameraErrors,
+    Correction,
+    GimbalFrame,
+    check_gimbal_frame,
+    contacts,
+    geo_targets,
+    sightings,
+)
 from dronetrack.telemetry import Telemetry
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.tracks import COASTING, Track
@@ -259,7 +269,7 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
     """
     tell = progress or _quiet
     what = mission if isinstance(mission, Mission) else read_mission(mission)
-    steps = len(what.drones) + len(what.units) + 5
+    steps = len(what.drones) + len(what.units) + 4
     done = 0
     drones, units, followers = [], [], []
     stats: dict = {"mission": what.name, "drones": {}, "units": {}, "sensors": {}}
@@ -285,20 +295,12 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
         gimbal_frame=[entry.gimbal_frame for entry in what.drones],
         latency_s=[entry.latency_s for entry in what.drones],
     )
-    table = merge(*followers, *_sense(what, drones, found, units, stats))
-    if not np.any(table.kind == LINE_OF_SIGHT) and not any(s.starts_tracks for s in table.sensors):
-        raise InputError(f"{what.name}: no drone sighted anything; there is no target to track.")
     tell("fusing", (done + 1) / steps)
-    filtered = track(table)
-    if not len(filtered):
-        raise InputError(
-            f"{what.name}: no sighting fixes a place on the ground; give terrain_msl_m or terrain in [mission]."
-        )
-    tell("smoothing", (done + 2) / steps)
-    result = smooth(filtered)
+    result, table = _fused(what, drones, found, followers)
+    _tell_of_drones(what, drones, found, units, stats)
     stats["sensors"] = table.stats
     stats["filter"] = result.stats
-    tell("finding the crossings", (done + 3) / steps)
+    tell("finding the crossings", (done + 2) / steps)
     border = Border.between(*what.border) if what.border else None
     crossings = border.crossings(result) if border else None
     events = _events(result, crossings, table)
@@ -306,35 +308,75 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
     return Fusion(what, result, border, crossings, tuple(drones), tuple(units), table, events, stats)
 
 
+def _fused(
+    what: Mission, drones: list[Telemetry], found: Sequence[Registration], followers: list[Measurements]
+) -> tuple[Track, Measurements]:
+    """Filter with the cameras put right, then smooth with their angles open again: nothing is learnt twice.
+
+    How good a servo mount is, nobody says; of its budgets the one counts that foresaw the sightings best.
+    """
+    servo = [one.gimbal_frame in SERVO_FRAMES for one in found]
+    fused: list[tuple[float, Track, Measurements]] = []
+    for budget in SERVO_BUDGETS if any(servo) else SERVO_BUDGETS[:1]:
+        budgets = [budget if mount else None for mount in servo]
+        table = merge(*followers, *_sense(what, drones, [one.correction for one in found], budgets))
+        if not np.any(table.kind == LINE_OF_SIGHT) and not any(s.starts_tracks for s in table.sensors):
+            raise InputError(f"{what.name}: no drone sighted anything; there is no target to track.")
+        filtered = track(table)
+        if not len(filtered):
+            raise InputError(
+                f"{what.name}: no sighting fixes a place on the ground; give terrain_msl_m or terrain in [mission]."
+            )
+        table = merge(*followers, *_sense(what, drones, [one.frame_and_clock for one in found], budgets))
+        smoothed = smooth(filtered, measurements=table)
+        fused.append((smoothed.stats["smoothed"]["log_likelihood"], smoothed, table))
+    return max(fused, key=lambda one: one[0])[1:]
+
+
 def _sense(
     what: Mission,
     drones: list[Telemetry],
-    found: Sequence[Registration],
-    units: list[UnitReports],
-    stats: dict,
+    corrections: Sequence[Correction],
+    budgets: Sequence[CameraErrors | None],
 ) -> list[Measurements]:
-    """Everything the drones measured, put right; and whether each gimbal frame agrees with the units in its view."""
+    """Everything the drones measured, put right."""
     batches = []
-    for entry, telemetry, one in zip(what.drones, drones, found, strict=True):
+    for entry, telemetry, correction, budget in zip(what.drones, drones, corrections, budgets, strict=True):
         lines = sightings(
             telemetry,
             terrain=what.terrain,
             gimbal_frame=entry.gimbal_frame,
             latency_s=entry.latency_s,
-            correction=one.correction,
+            errors=budget,
+            correction=correction,
             authority=entry.authority,
         )
         batches.append(lines)
         if len(telemetry.geo_target):
             delay = lines.stats[f"{entry.id} camera"]["latency_s"]
             batches.append(geo_targets(telemetry, latency_s=delay, authority=entry.authority))
-        stats["drones"][entry.id] = {**telemetry.stats, "registration": one.stats, "registered": str(one)}
+    return batches
+
+
+def _tell_of_drones(
+    what: Mission, drones: list[Telemetry], found: Sequence[Registration], units: list[UnitReports], stats: dict
+) -> None:
+    """Put into `stats` what each drone's log held and what is wrong with it, and warn where its frame lies."""
+    for entry, telemetry, one in zip(what.drones, drones, found, strict=True):
+        told = stats["drones"][entry.id] = {**telemetry.stats, "registration": one.stats, "registered": str(one)}
+        warnings = []
+        stated = one.stats.get("frame_stated")
+        if entry.gimbal_frame == "auto" and stated and one.gimbal_frame not in ("auto", stated):
+            share = one.frame_probability.get(one.gimbal_frame, 1.0)
+            warnings.append(
+                f"the gimbal's flags say {stated!r}, its sightings fit {one.gimbal_frame!r} (probability {share:.3f})."
+            )
         for reports in units:
             check = check_gimbal_frame(telemetry, reports, gimbal_frame=entry.gimbal_frame)
             if not check["agrees"]:
-                stats["drones"][entry.id]["gimbal_frame_check"] = check
-                stats.setdefault("warnings", []).append(f"{entry.id}: {check['warning']}")
-    return batches
+                told["gimbal_frame_check"] = check
+                warnings.append(check["warning"])
+        stats.setdefault("warnings", []).extend(f"{entry.id}: {one}" for one in warnings)
 
 
 def _read_unit(entry: UnitEntry) -> UnitReports:

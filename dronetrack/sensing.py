@@ -39,6 +39,7 @@ GIMBAL_YAW_LOCK, GIMBAL_YAW_IN_EARTH_FRAME = 16, 64
 FRAME_IN_VIEW_DEG = 10.0  # a servo mount's right frame was 3.3 degrees off on the median
 FRAME_DOUBT = 3.0
 
+CONSTANT_S = 1e5  # correlation time of what stays for a whole flight
 LONG_S = 300.0  # a boresight that keeps its error for longer is a constant of the log
 
 LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S = 0.2, 0.15
@@ -65,8 +66,11 @@ class CameraErrors:
         Gimbal and attitude together, per axis; new in every row. [deg]
     timing_std_s : float
         Jitter of the time between image and message; new in every row. [s]
+    compass_std_deg : float
+        Heading of the vehicle, the part that stays for a whole flight. [deg]
     heading_std_deg, heading_time_s : float
-        Heading of the vehicle, and how long its error stays. [deg], [s]
+        Heading of the vehicle, the part that comes and goes, and how long it stays: on recorded flights of an
+        autopilot the heading error moved by up to 1.6 degrees within two minutes. [deg], [s]
     boresight_std_deg, boresight_time_s : float
         Camera against gimbal, per axis, and how long its error stays. [deg], [s]
     h_acc_m, v_acc_m : float
@@ -78,9 +82,10 @@ class CameraErrors:
     pixel_std: float = 0.004
     pointing_std_deg: float = 0.1
     timing_std_s: float = 0.02
-    heading_std_deg: float = 0.75
-    heading_time_s: float = 60.0
-    boresight_std_deg: float = 0.3
+    compass_std_deg: float = 1.25
+    heading_std_deg: float = 0.6
+    heading_time_s: float = 80.0
+    boresight_std_deg: float = 0.4
     boresight_time_s: float = 1800.0
     h_acc_m: float = 1.5
     v_acc_m: float = 2.5
@@ -135,6 +140,12 @@ class Correction:
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
 # (measured on two flights with an ArduPilot servo mount: 1.7 and 3.3 degrees on the median).
 SERVO_ERRORS = CameraErrors(pointing_std_deg=0.7, boresight_std_deg=2.5, boresight_time_s=20.0, timing_std_s=0.05)
+# From one like that to one that does exactly what it is told.
+SERVO_BUDGETS = (
+    SERVO_ERRORS,
+    CameraErrors(pointing_std_deg=0.3, boresight_std_deg=1.0, boresight_time_s=20.0, timing_std_s=0.05),
+    CameraErrors(),
+)
 
 
 def sightings(
@@ -236,7 +247,7 @@ def sightings(
         lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
         site = site + geodesy.enu_vectors_to_ecef(np.tile(put_right.site_enu_m, (len(site), 1)), lat_deg, lon_deg)
     spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
-    heading_std_deg, boresight_std_deg = _lasting_errors(errors, put_right, site, direction)
+    constant_std_deg, boresight_std_deg = _lasting_errors(errors, put_right, site, direction)
     cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning)
     clock_std_s = telemetry.clock.std_s if np.isfinite(telemetry.clock.std_s) else 0.0
     site_cov = _position_cov(telemetry, time_us, site, errors)
@@ -247,9 +258,11 @@ def sightings(
         f"{name} camera",
         authority,
         shared_time_s=errors.position_time_s,
-        heading_std_rad=float(np.radians(heading_std_deg)),
+        heading_std_rad=float(np.radians(constant_std_deg)),
+        wander_std_rad=float(np.radians(errors.heading_std_deg)),
         boresight_std_rad=float(np.radians(boresight_std_deg)),
-        heading_time_s=errors.heading_time_s,
+        heading_time_s=CONSTANT_S,
+        wander_time_s=errors.heading_time_s,
         boresight_time_s=errors.boresight_time_s,
     )
     lines = measurements_of(
@@ -602,12 +615,12 @@ def _lasting_errors(
     """
     stds = np.array([correction.yaw_std_deg, correction.pitch_std_deg, correction.heading_std_deg])
     if not np.all(np.isfinite(stds)) or not len(site):
-        return errors.heading_std_deg, errors.boresight_std_deg
+        return errors.compass_std_deg, errors.boresight_std_deg
     lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
     cos = np.maximum(np.hypot(*geodesy.ecef_vectors_to_enu(direction, lat_deg, lon_deg)[:, :2].T), 0.1)
     sideways = stds[0] ** 2 / cos**2 + 2.0 * correction.yaw_heading_cov_deg2 / cos + stds[2] ** 2
     wandering = errors.boresight_std_deg if errors.boresight_time_s < LONG_S else 0.0
-    return float(np.sqrt(errors.heading_std_deg**2 + np.median(sideways))), float(np.hypot(wandering, stds[1]))
+    return float(np.sqrt(np.median(sideways))), float(np.hypot(wandering, stds[1]))
 
 
 def _latency(

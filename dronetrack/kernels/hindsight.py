@@ -22,10 +22,9 @@ import numpy as np
 
 from dronetrack.kernels import kernel
 from dronetrack.kernels.motion import model_one, turned_one, up_one
-from dronetrack.kernels.updates import LOG_2PI, OWN, cholesky_one, linearise_one, own_columns_one
+from dronetrack.kernels.updates import LOG_2PI, OWN, TICK, cholesky_one, linearise_one, own_columns_one
 
 BLOCK = 128
-LOOK = 16
 
 
 class Way(NamedTuple):
@@ -42,10 +41,7 @@ class Way(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the way back needs of one block: per row H, W, L, v; per moment x (D,), P (D, N), F and the step's phi.
-
-    And x (N,), P (N, N) of every sixteenth moment.
-    """
+    """What the way back needs of one block: per row H, W, L, v; per moment x (D,), P (D, N), F and the step's phi."""
 
     H: np.ndarray
     W: np.ndarray
@@ -56,8 +52,6 @@ class Kept(NamedTuple):
     P: np.ndarray
     F: np.ndarray
     phi: np.ndarray
-    whole_x: np.ndarray
-    whole_p: np.ndarray
 
 
 @kernel
@@ -272,37 +266,44 @@ def recall_step_one(F, phi, clock, r, Y):
 
 
 @kernel
-def shared_one(rows, use, start, stop, sensors, D, x, P, r, Y, square):
-    """Add to `square` the smoothed shared errors of the sensors that speak in rows `start` to `stop`."""
-    N = x.shape[0]
+def plausible_rows(rows, use, scale, way, sensors, P, nis):
+    """Fill `nis` of the rows that are not used: against the smoothed way, shared errors as unknown as before."""
+    H, y, v = np.zeros((3, OWN)), np.zeros(3), np.zeros(3)
+    R, L = np.zeros((3, 3)), np.zeros((3, 3))
     own = np.zeros(OWN, dtype=np.int64)
-    for i in range(start, stop):
-        if not use[i]:
-            continue
-        own_columns_one(sensors.columns[rows.sensor[i]], D, own)
-        for c in range(3, OWN):
-            k = own[c]
-            if k < 0:
+    for k in range(way.time_us.shape[0]):
+        for i in range(way.rows[k], way.rows[k + 1]):
+            s = rows.sensor[i]
+            if use[i] or rows.kind[i] == TICK or np.isnan(rows.z[i, 0]):
                 continue
-            mean, var = x[k], P[k, k]
-            for j in range(N):
-                mean += P[k, j] * r[j]
-                s = 0.0
-                for q in range(N):
-                    s += Y[j, q] * P[k, q]
-                var -= P[k, j] * s
-            square[k - D, 0] += mean
-            square[k - D, 1] += mean * mean + var
-            square[k - D, 2] += 1.0
+            own_columns_one(sensors.columns[s], 0, own)
+            m = linearise_one(
+                way.state[k], rows.kind[i], rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale[s], H, y, R
+            )
+            for r in range(m):
+                for q in range(m):
+                    for c in range(3):
+                        for d in range(3):
+                            R[r, q] += H[r, c] * P[k, c, d] * H[q, d]
+                    for c in range(3, OWN):
+                        if own[c] >= 0:
+                            R[r, q] += H[r, c] * sensors.variance[own[c]] * H[q, c]
+            cholesky_one(R, m, L)
+            nis[i] = np.inf if m == 0 else 0.0
+            for r in range(m):
+                e = y[r]
+                for q in range(r):
+                    e -= L[r, q] * v[q]
+                v[r] = e / L[r, r]
+                nis[i] += v[r] * v[r]
 
 
 @kernel
-def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis, foreseen):
+def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
     """Smooth a table: fill x (T, 6), P (T, 6, 6), and `nis` (n,) of every used row against all the others.
 
-    `use` (n,) are the rows to believe, `scale` (S,) the factor on each sensor's noise. `square` (B, 3) sums, over
-    every sixteenth moment at which the sensor spoke, the smoothed mean of each shared error, its expected square,
-    and one. `foreseen` (n,) is the log-likelihood of each used row given those before it.
+    `use` (n,) are the rows to believe, `scale` (S,) the factor on each sensor's noise. `foreseen` (n,) is the
+    log-likelihood of each used row given those before it.
     """
     T = way.time_us.shape[0]
     B = sensors.variance.shape[0]
@@ -318,9 +319,8 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis, foreseen):
     kept = Kept(
         np.zeros((most, 3, OWN)), np.zeros((most, N, 3)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
         np.zeros(most, dtype=np.int64), np.zeros((BLOCK, D)), np.zeros((BLOCK, D, N)), np.zeros((BLOCK, D, D)),
-        np.zeros((BLOCK, sensors.tau_s.shape[0])), np.zeros((BLOCK // LOOK, N)), np.zeros((BLOCK // LOOK, N, N)),
+        np.zeros((BLOCK, sensors.tau_s.shape[0])),
     )  # fmt: skip
-    square[:, :] = 0.0
     x_laid, P_laid = np.zeros((n_blocks, N)), np.zeros((n_blocks, N, N))
     xf, Pf = np.zeros(N), np.zeros((N, N))
     up = up_one(way.state[0])
@@ -384,11 +384,6 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis, foreseen):
                 kept.x[k - low, i] = xf[i]
                 for j in range(N):
                     kept.P[k - low, i, j] = Pf[i, j]
-            if not ahead and k % LOOK == 0:
-                for i in range(N):
-                    kept.whole_x[(k - low) // LOOK, i] = xf[i]
-                    for j in range(N):
-                        kept.whole_p[(k - low) // LOOK, i, j] = Pf[i, j]
         if ahead:
             continue
         for k in range(high - 1, low - 1, -1):
@@ -411,11 +406,6 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis, foreseen):
                         s -= G[i, q] * PD[j, q]
                     P[k, i, j] = s
                     P[k, j, i] = s
-            if k % LOOK == 0:
-                shared_one(
-                    rows, use, way.rows[k], way.rows[k + 1], sensors, D, kept.whole_x[(k - low) // LOOK],
-                    kept.whole_p[(k - low) // LOOK], r, Y, square,
-                )  # fmt: skip
             for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
                 at = i - base
                 if kept.m[at] > 0:

@@ -151,6 +151,16 @@ class Registration:
             self.site_std_m,
         )
 
+    @property
+    def frame_and_clock(self) -> Correction:
+        """Of `correction` what has to be known before anything else: frame, latency and scale; the angles stay open."""
+        return Correction(
+            latency_s=self.latency_s,
+            scale=self.scale,
+            gimbal_frame=self.gimbal_frame,
+            latency_std_s=self.latency_std_s,
+        )
+
     def __str__(self) -> str:
         frames = ", ".join(f"{name} {share:.3f}" for name, share in self.frame_probability.items())
         return (
