@@ -37,6 +37,7 @@ from dronetrack.kernels.roads import beside_one, piece_at_one, piece_nearest_one
 NODES = 33  # of the quadrature over the arc length, out to four standard deviations
 STRAIGHT = 5e-5  # a road is straight over six standard deviations if the chord is shorter by less than this part
 DEPTH = 64  # longest path remembered, in edges
+LEVEL_M = 0.5  # or if it leaves the chord by less than this, three standard deviations away
 LOOK_AHEAD = 4.0  # standard deviations of the arc length within which a junction is decided
 SMALLEST = 1e-7  # a belief of less weight is dropped
 GIVEN_UP = 1e-3  # where the road beliefs together weigh less, new ones are started near the free belief
@@ -93,13 +94,15 @@ def roll_one(x, P, dt, motion, tau_s, variance):
 
 @kernel
 def straight_one(s, sigma, path, begin, depth, graph, X, T, K, U, R):
-    """Whether the path is straight over three standard deviations to both sides."""
+    """Whether the path is straight, or nearly so, over three standard deviations to both sides."""
     gap = np.zeros(3)
     for side in range(2):
         on_path_one(path, begin, depth, s + (6.0 * side - 3.0) * sigma, graph, X, T, K, U, R)
         for k in range(3):
             gap[k] = X[k] - gap[k]
-    return np.sqrt(gap[0] ** 2 + gap[1] ** 2 + gap[2] ** 2) > 6.0 * sigma * (1.0 - STRAIGHT)
+    # A bend of angle a leaves the chord by 1.5 sigma a, and shortens it by 0.75 sigma a^2.
+    short = 6.0 * sigma - np.sqrt(gap[0] ** 2 + gap[1] ** 2 + gap[2] ** 2)
+    return short < 6.0 * sigma * STRAIGHT or 3.0 * sigma * short < LEVEL_M**2
 
 
 @kernel
