@@ -443,9 +443,9 @@ class RoadGraph:
         Returns
         -------
         tuple of ndarray
-            Pieces of all edges: curve (m, 4, 3), length (m,), start on the edge (m,); first piece of each edge (e + 1,);
-            edges: length (e,), nodes (e, 2), one-way (e,); and the ways out of each node: ``exit_of[exits[i]:exits[i + 1]]``
-            are twice the edge, plus one where it is driven backwards.
+            Pieces of all edges: curve (m, 4, 3), length (m,), start on the edge (m,); the first piece of each edge
+            (e + 1,); edges: length (e,), nodes (e, 2), one-way (e,); and the ways out of each node:
+            ``exit_of[exits[i]:exits[i + 1]]`` are twice the edge, plus one where it is driven backwards.
         """
         edges = np.concatenate([np.arange(len(self)), np.flatnonzero(~self.one_way)])
         back = (np.arange(len(edges)) >= len(self)).astype(np.int64)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack import geodesy
 from dronetrack.columns import column
 from dronetrack.errors import FormatError, InputError
+from dronetrack.kernels import geodesy as ellipsoid
 from dronetrack.kernels import terrain as kernels
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ class Terrain:
         kernels.slope_rows(np.radians(lat_deg), np.radians(lon_deg), self.grid_msl_m, self._box(), slope)
         parallel = np.linalg.norm(point_ecef_m[:, :2], axis=1)
         sine = np.sin(np.radians(lat_deg))
-        meridian = 6378137.0 * (1.0 - 0.00669437999) / (1.0 - 0.00669437999 * sine**2) ** 1.5 + alt
+        meridian = ellipsoid.a * (1.0 - ellipsoid.e2) / (1.0 - ellipsoid.e2 * sine**2) ** 1.5 + alt
         axes = geodesy.enu_rotation(lat_deg, lon_deg)
         normal = axes[:, 2] - (slope[:, :1] / meridian[:, None]) * axes[:, 1]
         return normal - (slope[:, 1:] / parallel[:, None]) * axes[:, 0], axes[:, 2]

@@ -22,6 +22,7 @@ from dronetrack.kernels.filters import (
     LINE_OF_SIGHT,
     LOG_2PI,
     MISSING,
+    POSITION,
     TICK,
     copy_one,
     correct_one,
@@ -36,6 +37,7 @@ from dronetrack.kernels.roads import beside_one, piece_at_one, piece_nearest_one
 NODES = 33  # of the quadrature over the arc length, out to four standard deviations
 STRAIGHT = 5e-5  # a road is straight over six standard deviations if the chord is shorter by less than this part
 DEPTH = 64  # longest path remembered, in edges
+LEVEL_M = 0.5  # or if it leaves the chord by less than this, three standard deviations away
 LOOK_AHEAD = 4.0  # standard deviations of the arc length within which a junction is decided
 SMALLEST = 1e-7  # a belief of less weight is dropped
 GIVEN_UP = 1e-3  # where the road beliefs together weigh less, new ones are started near the free belief
@@ -92,13 +94,15 @@ def roll_one(x, P, dt, motion, tau_s, variance):
 
 @kernel
 def straight_one(s, sigma, path, begin, depth, graph, X, T, K, U, R):
-    """Whether the path is straight over three standard deviations to both sides."""
-    chord = 0.0
-    on_path_one(path, begin, depth, s - 3.0 * sigma, graph, X, T, K, U, R)
-    a0, a1, a2 = X[0], X[1], X[2]
-    on_path_one(path, begin, depth, s + 3.0 * sigma, graph, X, T, K, U, R)
-    chord = np.sqrt((X[0] - a0) ** 2 + (X[1] - a1) ** 2 + (X[2] - a2) ** 2)
-    return chord > 6.0 * sigma * (1.0 - STRAIGHT)
+    """Whether the path is straight, or nearly so, over three standard deviations to both sides."""
+    gap = np.zeros(3)
+    for side in range(2):
+        on_path_one(path, begin, depth, s + (6.0 * side - 3.0) * sigma, graph, X, T, K, U, R)
+        for k in range(3):
+            gap[k] = X[k] - gap[k]
+    # A bend of angle a leaves the chord by 1.5 sigma a, and shortens it by 0.75 sigma a^2.
+    short = 6.0 * sigma - np.sqrt(gap[0] ** 2 + gap[1] ** 2 + gap[2] ** 2)
+    return short < 6.0 * sigma * STRAIGHT or 3.0 * sigma * short < LEVEL_M**2
 
 
 @kernel
@@ -115,8 +119,7 @@ def moments_one(x, P, path, begin, depth, graph, motion, xe, Pe):
     nodes = 1
     if not straight_one(x[0], sigma, path, begin, depth, graph, X, T, K, U, R):
         nodes = NODES
-    on_path_one(path, begin, depth, x[0], graph, X, T, K, U, R)
-    origin = X.copy()
+    origin = np.zeros(3)
     J = np.zeros((6, 4))
     m = np.empty(6)
     C = np.empty((N, N))  # covariance given s (with one node: of s as well)
@@ -137,7 +140,9 @@ def moments_one(x, P, path, begin, depth, graph, motion, xe, Pe):
         if nodes > 1:
             z = 8.0 * node / (nodes - 1) - 4.0
             shift, w = z * sigma, np.exp(-0.5 * z * z)
-            on_path_one(path, begin, depth, x[0] + shift, graph, X, T, K, U, R)
+        on_path_one(path, begin, depth, x[0] + shift, graph, X, T, K, U, R)
+        if node == 0:
+            origin[:] = X
         v, right, above = x[1] + slope[1] * shift, x[2] + slope[2] * shift, x[3] + slope[3] * shift
         beside_one(T, K, U, R, right, D)
         beside_one(T, K, U, R, 1.0, E)
@@ -184,72 +189,67 @@ def moments_one(x, P, path, begin, depth, graph, motion, xe, Pe):
 
 
 @kernel
-def point_terms_one(x, path, begin, depth, graph, xe, D, R, U):
-    """Fill xe with the ECEF position of x, and D, R, U: how it moves with s and with the offsets."""
-    X, T, K = np.empty(3), np.empty(3), np.empty(3)
-    on_path_one(path, begin, depth, x[0], graph, X, T, K, U, R)
-    beside_one(T, K, U, R, x[2], D)
-    for k in range(3):
-        xe[k] = X[k] + x[2] * R[k] + x[3] * U[k]
-    for k in range(6, x.shape[0]):
-        xe[k] = x[k]
-
-
-@kernel
-def weigh_on_road_one(
-    x, P, path, begin, depth, graph, kind, z, cov, site, C, columns, H, where, y, R_, W, L, v
+def weigh_one(
+    x, P, path, begin, depth, graph, kind, z, cov, site, C, columns, H, where, y, R, W, L, v
 ):  # fmt: skip
-    """Prepare an update of a belief on a road: (components, NIS, log-likelihood); 0 components = it cannot be used.
+    """Prepare an update of a belief: (components, NIS, log-likelihood); 0 components = it cannot be used.
 
-    Iterated: the measurement is linearised where the last round ended (Bell, Cathey 1993, doi:10.1109/9.250476). Where
-    the road bends within the uncertainty the first round starts at the best of 33 places along it, so that the
-    iteration does not settle in the wrong bend.
+    Off the road (depth 0) the measurement is linearised once. On a road it is linearised where the last round ended
+    (Bell, Cathey 1993, doi:10.1109/9.250476); where the road bends within the uncertainty, that begins at the best of
+    33 places along it, so that the rounds do not settle in the wrong bend.
     """
     N = x.shape[0]
-    at, xe = x.copy(), np.zeros(N)
-    D, R, U = np.empty(3), np.empty(3), np.empty(3)
-    X, T, K = np.empty(3), np.empty(3), np.empty(3)
+    at, xe, M = x.copy(), x.copy(), P
+    X, T, K, U, Rt, D = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     sigma = np.sqrt(P[0, 0])
-    m, count = 0, 0
-    if not straight_one(x[0], sigma, path, begin, depth, graph, X, T, K, U, R):
-        best = np.inf
-        M = np.zeros((N, N))
-        M[2, 2], M[3, 3] = P[2, 2], P[3, 3]
-        for i in range(6, N):
-            for j in range(6, N):
-                M[i, j] = P[i, j]
-        for node in range(NODES):
-            shift = (8.0 * node / (NODES - 1) - 4.0) * sigma
-            at[0] = x[0] + shift
-            M[0, 0] = (0.125 * sigma) ** 2
-            point_terms_one(at, path, begin, depth, graph, xe, D, R, U)
-            m, count = linearise_one(
-                xe, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R_
-            )  # fmt: skip
-            if m == 0:
-                continue
-            on_road_columns_one(H, where, m, D, R, U)
-            nis, _ = innovation_one(M, H, where, count, m, R_, y, W, L, v)
-            cost = nis + (shift / sigma) ** 2
-            if cost < best:
-                best = cost
-                sigma_shift = shift
-        if best == np.inf:
-            return 0, np.inf, -np.inf
-        at[0] = x[0] + sigma_shift
-    nis, log_det = 0.0, 0.0
-    for _ in range(8):
-        point_terms_one(at, path, begin, depth, graph, xe, D, R, U)
+    places = 0
+    if depth > 0 and not straight_one(x[0], sigma, path, begin, depth, graph, X, T, K, U, Rt):
+        places = NODES
+        M = np.zeros((N, N))  # what is unknown at one of the places
+        for i in range(N):
+            for j in range(N):
+                if (i >= 6 and j >= 6) or (i == j and i > 1):
+                    M[i, j] = P[i, j]
+        M[0, 0] = (0.125 * sigma) ** 2
+    best, best_s = np.inf, x[0]
+    m, nis, log_det = 0, 0.0, 0.0
+    for step in range(places + 8):
+        if step < places:
+            at[0] = x[0] + (8.0 * step / (NODES - 1) - 4.0) * sigma
+        elif step == places:
+            at[0], M = best_s, P
+        if depth > 0:
+            on_path_one(path, begin, depth, at[0], graph, X, T, K, U, Rt)
+            beside_one(T, K, U, Rt, at[2], D)
+            for k in range(3):
+                xe[k] = X[k] + at[2] * Rt[k] + at[3] * U[k]
         m, count = linearise_one(
-            xe, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R_
+            xe, kind, z, cov, site, C, columns[0], columns[1], columns[2], H, where, y, R
         )  # fmt: skip
         if m == 0:
+            if step < places:
+                continue
             return 0, np.inf, -np.inf
-        on_road_columns_one(H, where, m, D, R, U)
-        for r in range(m):
-            for i in range(4):
-                y[r] -= H[r, i] * (x[i] - at[i])
-        nis, log_det = innovation_one(P, H, where, count, m, R_, y, W, L, v)
+        if depth > 0:
+            # From columns for the ECEF position to columns for s, v and the offsets.
+            for r in range(m):
+                h0, h1, h2 = H[r, 0], H[r, 1], H[r, 2]
+                H[r, 0] = h0 * D[0] + h1 * D[1] + h2 * D[2]
+                H[r, 1] = 0.0
+                H[r, 2] = h0 * Rt[0] + h1 * Rt[1] + h2 * Rt[2]
+                H[r, 3] = h0 * U[0] + h1 * U[1] + h2 * U[2]
+                if step >= places:
+                    for i in range(4):
+                        y[r] -= H[r, i] * (x[i] - at[i])
+            where[0], where[1], where[2] = 0, 2, 3
+        nis, log_det = innovation_one(M, H, where, count, m, R, y, W, L, v)
+        if step < places:
+            cost = nis + ((at[0] - x[0]) / sigma) ** 2
+            if cost < best:
+                best, best_s = cost, at[0]
+            continue
+        if depth == 0:
+            break
         shift = 0.0
         for i in range(4):
             new = x[i]
@@ -261,18 +261,6 @@ def weigh_on_road_one(
         if shift < 0.05:
             break
     return m, nis, -0.5 * (nis + log_det + m * LOG_2PI)
-
-
-@kernel
-def on_road_columns_one(H, where, m, D, R, U):
-    """Turn the columns of H for the ECEF position into columns for s, v and the offsets."""
-    for r in range(m):
-        h0, h1, h2 = H[r, 0], H[r, 1], H[r, 2]
-        H[r, 0] = h0 * D[0] + h1 * D[1] + h2 * D[2]
-        H[r, 1] = 0.0
-        H[r, 2] = h0 * R[0] + h1 * R[1] + h2 * R[2]
-        H[r, 3] = h0 * U[0] + h1 * U[1] + h2 * U[2]
-    where[0], where[1], where[2] = 0, 2, 3
 
 
 @kernel
@@ -394,8 +382,8 @@ def join_one(x, P, path, begin, depth, weight):
 
 
 @kernel
-def start_on_roads_one(kind, z, site, sigma, motion, graph, x, P, path, begin, depth, weight, variance):
-    """Start a belief on every edge that passes near a measurement; returns how many.
+def start_on_roads_one(kind, z, site, sigma, motion, graph, x, P, path, begin, depth, weight, variance, point):
+    """Start a belief on every edge that passes near a measurement; returns how many, and fills the nearest place.
 
     A line of sight is met with the level plane through the road. `sigma` is the measurement's error in metres (of a
     line of sight: in radians). Position along the road is left open to ten times the error, as is the speed.
@@ -404,8 +392,9 @@ def start_on_roads_one(kind, z, site, sigma, motion, graph, x, P, path, begin, d
     slots, N = x.shape
     X, T, K, U, R = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     p = np.empty(3)
-    found = 0
+    found, nearest = 0, np.inf
     gaps = np.full(slots, np.inf)
+    foot = np.empty(3)
     for e in range(pieces.shape[0] - 1):
         best, best_s, best_error = np.inf, 0.0, sigma
         for i in range(pieces[e], pieces[e + 1]):
@@ -439,8 +428,12 @@ def start_on_roads_one(kind, z, site, sigma, motion, graph, x, P, path, begin, d
             gap = (gap - up * up) / (motion[2] ** 2 + error * error)
             if gap < best:
                 best, best_s, best_error = gap, start[i] + u, error
+                foot[:] = X
         if best > 16.0:
             continue
+        if best < nearest:
+            nearest = best
+            point[:] = foot
         to = 1
         for h in range(1, slots):
             if gaps[h] > gaps[to]:
@@ -495,11 +488,11 @@ def drive_rows(
     y, v, R, L = np.zeros((slots, 3)), np.zeros((slots, 3)), np.zeros((slots, 3, 3)), np.zeros((slots, 3, 3))
     W = np.zeros((slots, N, 3))
     X, T, K, U, Rt = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    point = np.zeros(3)
+    point, seed, ground, part = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(slots)
     mean, spread = np.zeros(N), np.zeros((N, N))
     heard = np.full(n_sensors, -(2**62), dtype=np.int64)
     support_us, recover_us = np.int64(support_s * 1e6), np.int64(recover_s * 1e6)
-    alive = False
+    alive, lost = False, False
     stamp, last_hit, last_flow, last_try = time_us[0] if n else 0, np.int64(0), np.int64(0), np.int64(0)
     rows, restarts, log_likelihood, moment_nis = 0, 0, 0.0, np.nan
     for i in range(n):
@@ -520,63 +513,62 @@ def drive_rows(
                         turn_back_one(h, x, P, path, begin, depth, graph)
             branch_one(x, P, path, begin, depth, weight, graph)
             join_one(x, P, path, begin, depth, weight)
-        fresh = False
-        if known and not alive and starts[s]:
-            error = np.sqrt(cov[i, 0, 0] + cov[i, 1, 1] + cov[i, 2, 2])
-            if kd != LINE_OF_SIGHT:
+        fresh = known and not alive and starts[s]
+        retry = alive and lost and t - last_try >= 1_000_000
+        if fresh or retry:
+            # A new target; or nothing on a road is believed any more, and the free belief looks for one.
+            free = weight[0] if retry else 0.0
+            last_try = t
+            error = 0.0
+            for c in range(3):
+                point[c] = z[i, c]
+                error += P[0, c, c] if retry else cov[i, c, c]
+                seed[c] = x[0, c] if retry else z[i, c]
+            error = np.sqrt(error)
+            if fresh and kd != LINE_OF_SIGHT:
                 for c in range(3):
                     error += abs(root[i, c, 0]) + abs(root[i, c, 1]) + abs(root[i, c, 2])
             for h in range(slots):
                 weight[h] = 0.0
+            how = kd if fresh else POSITION
             found = start_on_roads_one(
-                kd, z[i], site[i], error, motion, graph, x, P, path, begin, depth, weight, variance
-            )
-            reach = 10.0 * error + 1.0
-            usable = True
-            if kd == LINE_OF_SIGHT:
-                reach = ground_on_ray(i, time_us, kind, z, site, point)
-                usable = reach > 0.0
-                if found > 0 and not usable:
-                    moments_one(x[1], P[1], path[1], begin[1], depth[1], graph, motion, xe[1], Pe[1])
-                    for c in range(3):
-                        point[c] = xe[1, c]
-                    reach = np.sqrt(Pe[1, 0, 0] + Pe[1, 1, 1] + Pe[1, 2, 2])
-                    usable = True
+                how, seed, site[i], error, motion, graph, x, P, path, begin, depth, weight, variance, point
+            )  # fmt: skip
+            if retry:
+                weight[0] = free
+                join_road_one(motion, graph, x, P, path, begin, depth, weight)
             else:
-                for c in range(3):
-                    point[c] = z[i, c]
-            if usable:
-                for a in range(N):
-                    for b in range(N):
-                        P[0, a, b] = variance[a] if a == b and a >= 6 else 0.0
-                start_one(x[0], P[0], point, reach, motion[1], 0.5)
-                for h in range(1, slots):
-                    weight[h] *= (1.0 - motion[10]) / max(found, 1)
-                weight[0] = motion[10] if found > 0 else 1.0
-                alive, fresh = True, True
-                stamp, last_hit, last_flow, last_try = t, t, t, t
+                reach = 10.0 * error + 1.0
+                if kd == LINE_OF_SIGHT:
+                    reach = ground_on_ray(i, time_us, kind, z, site, ground)
+                    if reach > 0.0 or found == 0:
+                        point[:] = ground
+                    if found > 0:
+                        reach = max(reach, 1000.0)
+                else:
+                    for c in range(3):
+                        point[c] = z[i, c]
+                if reach > 0.0:
+                    for a in range(N):
+                        for b in range(N):
+                            P[0, a, b] = variance[a] if a == b and a >= 6 else 0.0
+                    start_one(x[0], P[0], point, reach, motion[1], 0.5)
+                    for h in range(1, slots):
+                        weight[h] *= (1.0 - motion[10]) / max(found, 1)
+                    weight[0] = motion[10] if found > 0 else 1.0
+                    alive, lost = True, found == 0
+                    stamp, last_hit, last_flow = t, t, t
+                fresh = alive
         if known and alive:
             fits = False
             best = -1
             for h in range(slots):
                 if weight[h] <= 0.0:
                     continue
-                if h == 0:
-                    m, count = linearise_one(
-                        x[0], kd, z[i], cov[i], site[i], root[i], columns[s, 0], columns[s, 1], columns[s, 2],
-                        H[0], where[0], y[0], R[0],
-                    )  # fmt: skip
-                    components[0], nis[0], score[0] = 0, np.inf, -np.inf
-                    if m > 0:
-                        nis[0], log_det = innovation_one(
-                            P[0], H[0], where[0], count, m, R[0], y[0], W[0], L[0], v[0]
-                        )  # fmt: skip
-                        components[0], score[0] = m, -0.5 * (nis[0] + log_det + m * LOG_2PI)
-                else:
-                    components[h], nis[h], score[h] = weigh_on_road_one(
-                        x[h], P[h], path[h], begin[h], depth[h], graph, kd, z[i], cov[i], site[i], root[i], columns[s],
-                        H[h], where[h], y[h], R[h], W[h], L[h], v[h],
-                    )  # fmt: skip
+                components[h], nis[h], score[h] = weigh_one(
+                    x[h], P[h], path[h], begin[h], depth[h], graph, kd, z[i], cov[i], site[i], root[i], columns[s],
+                    H[h], where[h], y[h], R[h], W[h], L[h], v[h],
+                )  # fmt: skip
                 if components[h] > 0 and (fresh or nis[h] <= gate[components[h]]):
                     fits = True
                 if best < 0 or weight[h] > weight[best]:
@@ -628,23 +620,26 @@ def drive_rows(
             dt = (t - last_flow) * 1e-6
             last_flow = t
             leave, back = 1.0 - np.exp(-dt * motion[8]), 1.0 - np.exp(-dt * motion[9])
-            stays = weight[0] * (1.0 - back) if on_road > GIVEN_UP else weight[0]
             comes = on_road * leave
-            if comes > 0.0 and dt > 0.0:
-                returns = weight[0] - stays
-                copy_one(x[0], P[0], xe[0], Pe[0])
-                weight[0] = stays
-                for h in range(1, slots):
-                    weight[h] *= leave
-                blend_one(weight, xe, Pe, mean, spread)
-                copy_one(mean, spread, x[0], P[0])
-                weight[0] = stays + comes
-                for h in range(1, slots):
-                    if weight[h] > 0.0:
-                        weight[h] = weight[h] / leave * (1.0 - leave + returns / on_road)
-                on_road = on_road - comes + returns
+            returns = weight[0] * back if on_road > GIVEN_UP else 0.0
             copy_one(x[0], P[0], xe[0], Pe[0])
-            blend_one(weight, xe, Pe, mean, spread)
+            for final in range(2):
+                # First what has left the road joins the free belief, then all are blended for the output.
+                if final == 0 and not comes > 0.0:
+                    continue
+                for h in range(slots):
+                    part[h] = weight[h]
+                    if final == 0:
+                        part[h] *= leave if h > 0 else 1.0 - returns / max(weight[0], SMALLEST)
+                blend_one(part, xe, Pe, mean, spread)
+                if final == 0:
+                    copy_one(mean, spread, x[0], P[0])
+                    copy_one(mean, spread, xe[0], Pe[0])
+                    weight[0] += comes - returns
+                    for h in range(1, slots):
+                        weight[h] *= 1.0 - leave + returns / on_road
+                    on_road += returns - comes
+            lost = on_road < GIVEN_UP
             time_out[rows] = t
             for a in range(6):
                 x_out[rows, a] = mean[a]
@@ -678,25 +673,15 @@ def drive_rows(
                     road_out[rows, 2] = sign * x[h, 2]
                     road_out[rows, 3] = x[h, 3]
             rows += 1
-            if on_road < GIVEN_UP and t - last_try >= 1_000_000:
-                last_try = t
-                restart_on_roads_one(motion, graph, x, P, path, begin, depth, weight, variance)
     return rows, log_likelihood, restarts
 
 
 @kernel
-def restart_on_roads_one(motion, graph, x, P, path, begin, depth, weight, variance):
-    """Where nothing on a road is believed any more, start again on the edges near the free belief."""
+def join_road_one(motion, graph, x, P, path, begin, depth, weight):
+    """Give beliefs just started near the free belief its speed, its covariance along the road, and a small weight."""
     slots = weight.shape[0]
     X, T, K, U, R = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     free = weight[0]
-    for h in range(slots):
-        weight[h] = 0.0
-    error = np.sqrt(P[0, 0, 0] + P[0, 1, 1] + P[0, 2, 2])
-    start_on_roads_one(
-        1, x[0], x[0], error, motion, graph, x, P, path, begin, depth, weight, variance
-    )  # fmt: skip
-    weight[0] = free
     total = free
     for h in range(1, slots):
         if weight[h] <= 0.0:
