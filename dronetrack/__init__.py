@@ -13,9 +13,13 @@ __version__ = "0.1.0"
 
 # Public name -> room. Rooms are imported on first use, so `import dronetrack` costs next to nothing.
 _ROOMS = {
+    "AlongRoad": "driving",
     "Border": "border",
     "CameraErrors": "sensing",
+    "ConstantAcceleration": "motion",
     "ConstantVelocity": "motion",
+    "CoordinatedTurn": "motion",
+    "Correction": "sensing",
     "Crossing": "border",
     "Crossings": "border",
     "DivergedError": "errors",
@@ -23,11 +27,19 @@ _ROOMS = {
     "FormatError": "errors",
     "Fusion": "mission",
     "InputError": "errors",
+    "LinearBank": "bank",
     "Measurements": "measurements",
     "Mission": "mission",
+    "Mixture": "motion",
     "NotAuthorisedError": "errors",
     "OrderError": "errors",
+    "Registration": "registration",
+    "RoadGraph": "roads",
+    "Route": "roads",
     "Sensor": "measurements",
+    "Singer": "motion",
+    "StopAndGo": "motion",
+    "TargetBank": "bank",
     "Telemetry": "telemetry",
     "Terrain": "terrain",
     "Track": "tracks",
@@ -35,6 +47,7 @@ _ROOMS = {
     "UnitReports": "units",
     "check_gimbal_frame": "sensing",
     "contacts": "sensing",
+    "from_filterpy": "bank",
     "fuse": "mission",
     "geo_targets": "sensing",
     "measurements_of": "measurements",
@@ -43,14 +56,24 @@ _ROOMS = {
     "read_mission": "mission",
     "read_telemetry": "mavlink",
     "read_units": "units",
+    "register": "registration",
+    "register_to_places": "registration",
     "sightings": "sensing",
+    "smooth": "smoothing",
     "track": "filtering",
+    "track_on_road": "driving",
+    "warm_up": "warm",
 }
 
 if TYPE_CHECKING:
+    from dronetrack.bank import LinearBank as LinearBank
+    from dronetrack.bank import TargetBank as TargetBank
+    from dronetrack.bank import from_filterpy as from_filterpy
     from dronetrack.border import Border as Border
     from dronetrack.border import Crossing as Crossing
     from dronetrack.border import Crossings as Crossings
+    from dronetrack.driving import AlongRoad as AlongRoad
+    from dronetrack.driving import track_on_road as track_on_road
     from dronetrack.errors import DivergedError as DivergedError
     from dronetrack.errors import DronetrackError as DronetrackError
     from dronetrack.errors import FormatError as FormatError
@@ -68,18 +91,31 @@ if TYPE_CHECKING:
     from dronetrack.mission import Mission as Mission
     from dronetrack.mission import fuse as fuse
     from dronetrack.mission import read_mission as read_mission
+    from dronetrack.motion import ConstantAcceleration as ConstantAcceleration
     from dronetrack.motion import ConstantVelocity as ConstantVelocity
+    from dronetrack.motion import CoordinatedTurn as CoordinatedTurn
+    from dronetrack.motion import Mixture as Mixture
+    from dronetrack.motion import Singer as Singer
+    from dronetrack.motion import StopAndGo as StopAndGo
+    from dronetrack.registration import Registration as Registration
+    from dronetrack.registration import register as register
+    from dronetrack.registration import register_to_places as register_to_places
+    from dronetrack.roads import RoadGraph as RoadGraph
+    from dronetrack.roads import Route as Route
     from dronetrack.sensing import CameraErrors as CameraErrors
+    from dronetrack.sensing import Correction as Correction
     from dronetrack.sensing import check_gimbal_frame as check_gimbal_frame
     from dronetrack.sensing import contacts as contacts
     from dronetrack.sensing import geo_targets as geo_targets
     from dronetrack.sensing import sightings as sightings
+    from dronetrack.smoothing import smooth as smooth
     from dronetrack.telemetry import Telemetry as Telemetry
     from dronetrack.terrain import Terrain as Terrain
     from dronetrack.tracks import Track as Track
     from dronetrack.tracks import Tracks as Tracks
     from dronetrack.units import UnitReports as UnitReports
     from dronetrack.units import read_units as read_units
+    from dronetrack.warm import warm_up as warm_up
 
 __all__ = list(_ROOMS)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -42,7 +42,6 @@ import numpy as np
 from dronetrack.border import Border, Crossing, Crossings
 from dronetrack.errors import FormatError, InputError
 from dronetrack.filtering import track
-from dronetrack.hindsight import smooth
 from dronetrack.mavlink import read_telemetry
 from dronetrack.measurements import LINE_OF_SIGHT, Measurements, merge
 from dronetrack.registration import Registration, register
@@ -57,6 +56,7 @@ from dronetrack.sensing import (
     geo_targets,
     sightings,
 )
+from dronetrack.smoothing import smooth
 from dronetrack.telemetry import Telemetry
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.tracks import COASTING, Track

@@ -129,8 +129,9 @@ def test_a_servo_mount_is_warned_of_where_a_cooperative_unit_is_in_view(shared, 
         + "system_id = 2\n"
     )
     (tmp_path / "mission.toml").write_text(text)
-    stats = fuse(tmp_path / "mission.toml").stats
-    assert "try gimbal_frame='body'" in stats["warnings"][0]
+    fused = fuse(tmp_path / "mission.toml").stats
+    assert "the gimbal's flags say 'levelled', its sightings fit 'body' (probability 0.99" in fused["warnings"][0]
+    assert "try gimbal_frame='body'" in fused["warnings"][1]
     (tmp_path / "mission.toml").write_text(text.replace("system_id = 1\n", 'system_id = 1\ngimbal_frame = "body"\n'))
     assert "warnings" not in fuse(tmp_path / "mission.toml").stats
 

@@ -56,7 +56,8 @@ def test_what_a_correction_leaves_uncertain_enters_the_sensor():
     put_right = Correction(yaw_std_deg=0.1, pitch_std_deg=0.05, heading_std_deg=0.4, latency_s=0.2, latency_std_s=0.01)
     sensor = sightings(log, errors=errors, correction=put_right).sensors[0]
     assert np.degrees(sensor.boresight_std_rad) == pytest.approx(0.05)
-    assert np.degrees(sensor.heading_std_rad) > np.hypot(0.3, 0.4)
+    assert np.degrees(sensor.heading_std_rad) > 0.4
+    assert np.degrees(sensor.wander_std_rad) == pytest.approx(0.3)
     counts = sightings(log, errors=errors, correction=put_right).stats["D camera"]
     assert (counts["latency_s"], counts["latency_std_s"], counts["latency_from"]) == (0.2, 0.01, "registered")
 
