@@ -145,6 +145,8 @@ class Fusion:
         As in the mission file.
     measurements : Measurements
         Everything that was fused.
+    registrations : dict of str to Registration
+        What was found wrong with each drone's camera, by its id.
     events : list of dict
         The timeline: ``time``, ``kind`` and the fields of each kind.
     stats : dict
@@ -158,6 +160,7 @@ class Fusion:
     drones: tuple[Telemetry, ...]
     units: tuple[UnitReports, ...]
     measurements: Measurements
+    registrations: dict[str, Registration] = field(default_factory=dict)
     events: list[dict] = field(default_factory=list)
     stats: dict = field(default_factory=dict)
 
@@ -305,7 +308,8 @@ def fuse(mission: Mission | str | pathlib.Path, *, progress: Progress | None = N
     crossings = border.crossings(result) if border else None
     events = _events(result, crossings, table)
     tell("fused", 1.0)
-    return Fusion(what, result, border, crossings, tuple(drones), tuple(units), table, events, stats)
+    registered = {entry.id: one for entry, one in zip(what.drones, found, strict=True)}
+    return Fusion(what, result, border, crossings, tuple(drones), tuple(units), table, registered, events, stats)
 
 
 def _fused(
@@ -376,7 +380,8 @@ def _tell_of_drones(
             if not check["agrees"]:
                 told["gimbal_frame_check"] = check
                 warnings.append(check["warning"])
-        stats.setdefault("warnings", []).extend(f"{entry.id}: {one}" for one in warnings)
+        if warnings:
+            stats.setdefault("warnings", []).extend(f"{entry.id}: {warning}" for warning in warnings)
 
 
 def _read_unit(entry: UnitEntry) -> UnitReports:

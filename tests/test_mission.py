@@ -1,7 +1,9 @@
 import json
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from dronetrack import geodesy
 from dronetrack.errors import DronetrackError, FormatError, InputError
@@ -177,13 +179,13 @@ class TestRecordingA:
 
     def test_the_track_is_near_the_truth(self, error):
         distance = np.hypot(*error[1].T)
-        assert np.median(distance) <= 3.0
-        assert np.percentile(distance, 95) <= 10.0
+        assert np.median(distance) <= 1.5
+        assert np.percentile(distance, 95) <= 6.0
 
     def test_the_ellipse_holds_what_it_promises(self, error):
         _, off, cov = error
         squared = np.einsum("ni,nij,nj->n", off, np.linalg.inv(cov), off)
-        assert 0.90 <= np.mean(squared < 5.991) <= 0.99
+        assert 0.92 <= np.mean(squared < 5.991) <= 0.98
 
     def test_the_wrong_latch_does_not_steal_it(self, error, recording):
         time_us, off, _ = error
@@ -192,7 +194,7 @@ class TestRecordingA:
         assert latches
         for one in latches:
             during = (time_us > one["start_unix"] * 1e6) & (time_us < (one["end_unix"] + 3.0) * 1e6)
-            assert np.hypot(*off[during].T).max() < 20.0
+            assert np.hypot(*off[during].T).max() < 12.0
 
     def test_it_crosses_once_and_on_time(self, recorded, truth):
         lat, lon = truth["lat_deg"], truth["lon_deg"]
@@ -206,3 +208,45 @@ class TestRecordingA:
         assert abs(late_s) < 1.0
         assert abs(late_s) < 2.0 * recorded.crossings.time_std_s[0]
         assert (recorded.crossings.leaving[0], recorded.crossings.entering[0]) == ("HU", "RO")
+
+    def test_latency_and_boresight_are_found_within_their_stated_errors(self, recorded, recording):
+        """What was simulated around the autopilots serves to score only; the latency is the mean of its even jitter."""
+        told = json.loads((recording / "scenario.json").read_text())["camera"]
+        for drone, side in (("HU-D1", "HU"), ("RO-D1", "RO")):
+            found = recorded.registrations[drone]
+            yaw, pitch = told["boresight_yaw_pitch_deg"][side]
+            assert abs(found.yaw_deg - yaw) < 2.0 * found.yaw_std_deg
+            assert abs(found.pitch_deg - pitch) < 2.0 * found.pitch_std_deg
+            # The log's own clock is known to clock.std_s only, and the image's delay is found on it.
+            std_s = np.hypot(found.latency_std_s, found.stats["clock_std_s"])
+            assert abs(found.latency_s - np.mean(told["latency_s"][side])) < 2.0 * std_s
+            assert found.gimbal_frame == told["gimbal_attitude_truth"][side]
+
+
+@pytest.mark.parametrize(("seed", "profile", "median_m", "p95_m"), [(38, "hard", 4.0, 12.0), (2, "mild", 3.0, 6.0)])
+def test_an_exercise_that_nobody_tuned_for_is_followed_over_the_border(
+    recording, tmp_path, seed, profile, median_m, p95_m
+):
+    """Another place, a servo mount with lying flags, a heading 3 degrees off, glitches, loss, late frames, latches."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from make_variant import Source, make
+
+    make(Source.read(recording, None), tmp_path, seed, profile, None)
+    fusion = fuse(tmp_path / "mission.toml")
+    table = np.genfromtxt(tmp_path / "truth.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    target = table[table["entity"] == "target"]
+    rows = fusion.track
+    rows = rows.take((rows.time_us >= target["time_unix_us"][0]) & (rows.time_us <= target["time_unix_us"][-1]))
+    lat, lon, height = (
+        np.interp(rows.time_us, target["time_unix_us"], target[name]) for name in ("lat_deg", "lon_deg", "alt_hae_m")
+    )
+    off = geodesy.geodetic_to_ecef(lat, lon, height) - rows.state[:, :3]
+    off_m = geodesy.ecef_vectors_to_enu(off, lat, lon)[:, :2]
+    distance = np.hypot(*off_m.T)
+    assert np.median(distance) <= median_m
+    assert np.percentile(distance, 95) <= p95_m
+    squared = np.einsum("ni,nij,nj->n", off_m, np.linalg.inv(rows.pos_cov_enu_m2[:, :2, :2]), off_m)
+    assert np.mean(squared < 5.991) >= 0.85
+    crossed = json.loads((tmp_path / "scenario.json").read_text())["border_crossings"]["target"][0]["time_unix"]
+    assert len(fusion.crossings) == 1
+    assert abs(fusion.crossings.time_us[0] * 1e-6 - crossed) < max(1.0, 3.0 * fusion.crossings.time_std_s[0])
