@@ -171,8 +171,12 @@ class Settings:
 
     def room(self, time_us: NDArray[np.int64]) -> int:
         """Rows that a table of these times can become at most: one per distinct time, and those between them."""
-        step_us = max(round(self.options[1] * 1e6), 1)
-        return len(time_us) + int(np.sum(np.diff(time_us) // step_us))
+        return len(time_us) + int(np.sum(np.diff(time_us) // self.step_us))
+
+    @property
+    def step_us(self) -> int:
+        """How far apart predicted rows are."""
+        return max(int(self.options[1] * 1e6), 1)
 
 
 BLOCKS = (3, 1, 1, 2)  # sizes of a sensor's shared, heading, wander and boresight errors
@@ -228,12 +232,12 @@ class Memory:
             np.zeros((filters.RING + 1, sizes[1]), dtype=np.int64),
             np.full((filters.RING, 3), filters.NEVER, dtype=np.int64),
         )
-        every = self._beliefs(slice(None))
+        every = self.beliefs()
         every.sensor_us[..., [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO]] = filters.NEVER
         every.sensor_noise[..., [filters.BY_STEP, filters.BY_NIS, filters.STRAIN]] = 1.0
         every.head[:, filters.RING_DUE] = filters.NEVER
         every.sums[:, filters.MOMENT_NIS] = np.nan
-        self.belief = self._beliefs(filters.RING)
+        self.belief = self.beliefs(filters.RING)
 
     def take(self, other: Self) -> None:
         """Remember what another memory of the same size does."""
@@ -244,7 +248,7 @@ class Memory:
         """Return the same memory with room for more: further sensors, or shared errors that a known one now brings."""
         larger = Memory(settings, sensors)
         larger.ring.at[:] = self.ring.at
-        old, new = self._beliefs(slice(None)), larger._beliefs(slice(None))
+        old, new = self.beliefs(), larger.beliefs()
         for name in ("x", "w", "sums", "clock", "head"):
             getattr(new, name)[...] = getattr(old, name)
         for name in ("sensor_noise", "sensor_us"):
@@ -258,7 +262,7 @@ class Memory:
             new.P[..., d + target.ravel()] = old.P[..., d + source.ravel()]
         return larger
 
-    def _beliefs(self, slots: int | slice) -> filters.Belief:
+    def beliefs(self, slots: int | slice = slice(None)) -> filters.Belief:
         """Return beliefs of the ring, in shape; the arrays are views."""
         views = _shaped(self.ring.floats[slots], self.floats) | _shaped(self.ring.integers[slots], self.integers)
         return filters.Belief(**views)
