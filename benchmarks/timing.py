@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -33,3 +34,22 @@ def table(seconds: Mapping[str, list[float]], amount: Mapping[str, float], unit:
 def versions() -> str:
     """Which numbers these are of."""
     return f"numpy {np.__version__}, numba {numba.__version__}"
+
+
+def left_out(peer: str) -> None:
+    """Say that a peer is not measured."""
+    print(f"{peer} is not installed: left out")
+
+
+@numba.njit(nogil=True)
+def _triad(a, b, c, factor):
+    for i in range(a.shape[0]):
+        a[i] = b[i] + factor * c[i]
+
+
+def triad(threads: int, n: int = 24_000_000) -> tuple[Callable[[], object], float]:
+    """STREAM's triad, the usual measure of what the memory can do (McCalpin 1995): a job, and the bytes it moves."""
+    a, b, c = np.zeros(n), np.ones(n), np.ones(n)
+    parts = [slice(k * n // threads, (k + 1) * n // threads) for k in range(threads)]
+    pool = ThreadPoolExecutor(threads)
+    return lambda: list(pool.map(lambda part: _triad(a[part], b[part], c[part], 2.0), parts)), 24.0 * n

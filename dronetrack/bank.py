@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack.columns import column
 from dronetrack.errors import InputError, OrderError
 from dronetrack.kernels import bank as kernels
-from dronetrack.kernels import mixtures
+from dronetrack.kernels import mixtures, unscented
 from dronetrack.kernels.motion import VELOCITY
 from dronetrack.motion import ConstantVelocity, Mixture, Motion
-
-if TYPE_CHECKING:
-    from filterpy.kalman import IMMEstimator, KalmanFilter
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +29,9 @@ KINDS = {
     "height": (kernels.HEIGHT, 1, False),
     "bearing": (kernels.BEARING, 1, True),
 }
-METHODS = {"extended": 1, "iterated": kernels.ROUNDS}
+METHODS = {"extended": 1, "iterated": kernels.ROUNDS, "unscented": 0}
+_LINEAR = (kernels.POSITION, kernels.VELOCITY)
+_WHOLE = (int, np.integer)
 _FLOAT64 = np.dtype(np.float64)
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _ALL = np.zeros(0, dtype=np.bool_)
@@ -227,8 +226,9 @@ class TargetBank:
             Where the sensor stands, for line_of_sight, range, range_rate and bearing. [m]
         site_velocity_ecef_mps : (3,) or (n, 3) array_like, optional
             How the sensor moves, for range_rate. [m/s]
-        method : {"extended", "iterated"}, optional
-            How a kind that is not linear is linearised: at the prediction, or again about the corrected point.
+        method : {"extended", "iterated", "unscented"}, optional
+            How a kind that is not linear is taken: linearised at the prediction, again about the corrected point, or
+            at thirteen points of the prediction's spread (models with a kernel of their own only).
 
         Returns
         -------
@@ -246,12 +246,16 @@ class TargetBank:
             kinds = other if position is None else {"position": position, **other}
             return self._measure(True, time_us, cov=cov, mask=mask, **kinds)
         # The short way for the commonest kind: a bank of a hundred takes a few microseconds, and words take some too.
-        z, noise = _rows("position", position, self._n, 3), self._noise_of(cov)
+        n = self._n
+        z, noise = _rows("position", position, n, 3), self._noise_of(cov)
         to_us = self._time_us if time_us is None else self._when(time_us)
-        out = np.empty((3, self._n))
-        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (self._n,)))
+        out = np.empty((3, n))
+        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (n,)))
         arguments = self._state, self._time_us, to_us, self._noise, True, z, noise, flags, out
-        bad = self._share(kernels.position_rows, *arguments)
+        if n < _THREADED_FROM:
+            bad = kernels.position_rows(0, n, *arguments)
+        else:
+            bad = self._share(kernels.position_rows, *arguments, check=(z, noise))
         if bad >= 0:
             _refuse("position", bad)
         self._settle(to_us)
@@ -329,22 +333,30 @@ class TargetBank:
         site = _site(site_ecef_m, site_velocity_ecef_mps, n, name) if from_site else _NOWHERE
         out = np.empty((3, n))
         head = self._state, self._time_us, to_us, self._noise
-        if not self._plain:
-            bad = self._mix(to_us, kind, METHODS[method], commit, z, noise, site, flags, out)
+        rounds = 1 if kind in _LINEAR else METHODS[method]
+        if rounds == 0:
+            if not self._plain:
+                raise InputError('method "unscented" needs ConstantVelocity or StopAndGo; use "iterated" here.')
+            bad = self._share(
+                unscented.unscented_rows, *head, kind, commit, z, noise, site, flags, out, check=(z, noise)
+            )
+        elif not self._plain:
+            bad = self._mix(to_us, kind, rounds, commit, z, noise, site, flags, out, check=(z, noise))
         elif kind == kernels.POSITION:
-            bad = self._share(kernels.position_rows, *head, commit, z, noise, flags, out)
+            bad = self._share(kernels.position_rows, *head, commit, z, noise, flags, out, check=(z, noise))
         else:
-            rounds = METHODS[method]
-            bad = self._share(kernels.aspect_rows, *head, kind, rounds, commit, z, noise, site, flags, out)
+            bad = self._share(
+                kernels.aspect_rows, *head, kind, rounds, commit, z, noise, site, flags, out, check=(z, noise)
+            )
         if bad >= 0:
             _refuse(name, bad)
         if commit:
             self._settle(to_us)
         return Fit(out, logged=not self._plain)
 
-    def _mix(self, to_us: NDArray[np.int64], *arguments: object) -> int:
+    def _mix(self, to_us: NDArray[np.int64], *arguments: object, check: tuple[Floats, ...] = ()) -> int:
         head = self._models, self._chance, self._state, self._time_us, to_us, *self._switching
-        return self._share(mixtures.mixture_rows, *head, *arguments)
+        return self._share(mixtures.mixture_rows, *head, *arguments, check=check)
 
     def _noise_of(self, cov: ArrayLike | None) -> Floats:
         """As `_noise` for three numbers; an array that came before, and of which a view is kept, is not looked at."""
@@ -355,7 +367,7 @@ class TargetBank:
 
     def _when(self, time_us: ArrayLike) -> NDArray[np.int64]:
         """Return times to go to, in the shape that the kernels take: one for all, or one for each."""
-        if isinstance(time_us, int | np.integer):
+        if isinstance(time_us, _WHOLE):
             if time_us < self._latest_us:
                 raise OrderError(
                     f"time_us {time_us} is earlier than the state of target {int(np.argmax(self._time_us))}, "
@@ -376,8 +388,8 @@ class TargetBank:
         elif to_us is not self._time_us:
             self._latest_us = int(to_us.max(initial=self._latest_us))
 
-    def _share(self, kernel: Callable[..., int], *arguments: object) -> int:
-        return _share(self.n_threads, self._n, kernel, *arguments)
+    def _share(self, kernel: Callable[..., int], *arguments: object, check: tuple[Floats, ...] = ()) -> int:
+        return _share(self.n_threads, self._n, kernel, *arguments, check=check)
 
 
 class LinearBank:
@@ -497,7 +509,7 @@ class LinearBank:
         rows = column("z", z, np.float64, (self._n, self._D.shape[1]))
         if np.isinf(rows).any():
             raise InputError("z must not be infinite. NaN says not observed.")
-        seen = ~np.isnan(rows).any(axis=1)
+        seen = np.isfinite(rows.sum(axis=1))
         if mask is not None:
             seen &= column("mask", mask, np.bool_, (self._n,))
         unmixed = np.where(seen[:, None], rows, 0.0) @ self._unmix.transpose(0, 2, 1)
@@ -511,7 +523,7 @@ class LinearBank:
 
 
 def from_filterpy(
-    filter: "KalmanFilter | IMMEstimator",
+    kalman: Any,  # noqa: ANN401 - filterpy has no types
     n_targets: int = 1,
     *,
     mean: ArrayLike | None = None,
@@ -521,10 +533,10 @@ def from_filterpy(
 
     Parameters
     ----------
-    filter : filterpy.kalman.KalmanFilter or filterpy.kalman.IMMEstimator
+    kalman : filterpy.kalman.KalmanFilter or filterpy.kalman.IMMEstimator
         F, Q, H, R, and for an IMM its filters, M and mu, are read; the filter stays as it is.
     n_targets : int, optional
-        How many targets, each in the state of `filter`.
+        How many targets, each in the state of the filter.
     mean, cov : (n, d) and (n, d, d) array_like, optional
         States of their own instead.
 
@@ -551,8 +563,8 @@ def from_filterpy(
     >>> bool(np.allclose(bank.mean, kalman.x.ravel(), rtol=1e-12))
     True
     """
-    several = hasattr(filter, "filters")
-    filters = list(filter.filters) if several else [filter]
+    several = hasattr(kalman, "filters")
+    filters = list(kalman.filters) if several else [kalman]
     for one in filters:
         if one.alpha != 1.0:
             raise InputError(f"a bank has no fading memory; the filter's alpha is {one.alpha}.")
@@ -570,20 +582,30 @@ def from_filterpy(
         process_noise=np.array([one.Q for one in filters]),
         observation=np.array([one.H for one in filters]),
         noise=np.array([one.R for one in filters]),
-        switching=filter.M if several else None,
-        probabilities=filter.mu if several else None,
+        switching=kalman.M if several else None,
+        probabilities=kalman.mu if several else None,
     )
     if mean is None:  # filters of an IMM may stand in different states
         bank._models[:] = np.stack([_packed(x[None], P[None])[:, :1] for x, P in zip(states, covs, strict=True)])  # noqa: SLF001
     return bank
 
 
-def _share(n_threads: int, n: int, kernel: Callable[..., int], *arguments: object) -> int:
-    """Call a kernel for all targets, in slices of whole blocks on several threads where that pays."""
+def _share(
+    n_threads: int, n: int, kernel: Callable[..., int], *arguments: object, check: tuple[Floats, ...] = ()
+) -> int:
+    """Call a kernel for all targets, in slices of whole blocks on several threads where that pays.
+
+    `check` holds the measurement and its noise. A kernel that does all targets looks at them itself before it changes
+    anything; before the slices go their ways that has to be done here.
+    """
     if n < _THREADED_FROM or n_threads == 1:
         return kernel(0, n, *arguments)
     step = -(-n // (n_threads * kernels.BLOCK)) * kernels.BLOCK
     slices = [(first, min(first + step, n)) for first in range(0, n, step)]
+    if check:
+        bad = [row for row in _pool(n_threads).map(lambda part: kernels.check_rows(*part, *check), slices) if row >= 0]
+        if bad:
+            return bad[0]
     kernel(0, 0, *arguments)  # compiled here, once
     return max(_pool(n_threads).map(lambda part: kernel(*part, *arguments), slices))
 
@@ -632,7 +654,9 @@ def _decorrelated(R: Floats) -> tuple[Floats, Floats]:
     except np.linalg.LinAlgError:
         raise InputError("noise must be symmetric and positive definite.") from None
     diagonal = np.diagonal(root, axis1=1, axis2=2)
-    return np.linalg.inv(root / diagonal[:, None, :]), diagonal**2
+    return np.asarray(np.linalg.inv(root / diagonal[:, None, :]), dtype=np.float64), np.square(
+        diagonal, dtype=np.float64
+    )
 
 
 def _reading(array: NDArray) -> NDArray:
@@ -699,11 +723,11 @@ def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str
 
 
 def _check_covariances(covs: Floats) -> None:
-    if not np.array_equal(covs, covs.transpose(0, 2, 1)):
+    std = np.sqrt(np.maximum(np.diagonal(covs, axis1=1, axis2=2), 0.0))
+    bad = std.min(axis=1, initial=np.inf) <= 0.0
+    scaled = covs[~bad] / std[~bad][:, :, None] / std[~bad][:, None, :]
+    if not np.allclose(scaled, scaled.transpose(0, 2, 1), rtol=0.0, atol=1e-9):
         raise InputError("cov must be symmetric; use 0.5 * (cov + cov.transpose(0, 2, 1)).")
-    std = np.sqrt(np.diagonal(covs, axis1=1, axis2=2))
-    scaled = covs / std[:, :, None] / std[:, None, :]
-    bad = ~(std > 0.0).all(axis=1)
-    bad[~bad] = ~(np.linalg.eigvalsh(scaled[~bad])[:, 0] > 0.0)
+    bad[~bad] = ~(np.linalg.eigvalsh(scaled)[:, 0] > 0.0)
     if bad.any():
         raise InputError(f"cov must be positive definite; that of target {int(np.argmax(bad))} is not.")

@@ -15,6 +15,7 @@ from dronetrack.tracks import Origin, Track
 
 ROUNDS = 4
 BUDGET_WEIGHT = 3.0
+BUDGET_MOST = 1.0
 
 
 def smooth(track: Track, *, gate_probability: float = 0.997) -> Track:
@@ -64,9 +65,9 @@ def smooth(track: Track, *, gate_probability: float = 0.997) -> Track:
     square = np.empty((len(sensors.variance), 3))
     stated, budget = sensors.variance, np.ones(len(sensors.variance))
     for turn in range(ROUNDS):
-        nis = np.full(len(table), np.nan)
+        nis, foreseen = np.full(len(table), np.nan), np.zeros(len(table))
         way = kernels.Way(track.time_us, state, code, params, first)
-        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, square, nis)
+        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, square, nis, foreseen)
         state, cov = out_state.copy(), out_cov.copy()
         if turn + 1 < ROUNDS:
             use &= nis <= gate[size]
@@ -75,6 +76,7 @@ def smooth(track: Track, *, gate_probability: float = 0.997) -> Track:
             sensors = sensors._replace(variance=stated * budget)
     stats = {
         "rounds": ROUNDS,
+        "log_likelihood": float(foreseen[use].sum()),
         "sensors": {
             sensor.name: {
                 "used": int(np.sum(use & (table.sensor_id == row))),
@@ -120,7 +122,7 @@ def _budget(
                 continue
             found = np.mean(square[mine, 1] / square[mine, 2] / (sensors.variance[mine] / budget[mine]))
             n = size * (1.0 + 0.5 * span_s[row] / sensors.tau_s[sensors.clock[start]])
-            out[mine] = np.clip((BUDGET_WEIGHT + n * found) / (BUDGET_WEIGHT + n), 1.0 / 25.0, 25.0)
+            out[mine] = np.clip((BUDGET_WEIGHT + n * found) / (BUDGET_WEIGHT + n), 1.0 / 25.0, BUDGET_MOST)
     return out
 
 

@@ -22,6 +22,7 @@ from dronetrack.motion import (
     Singer,
     StopAndGo,
 )
+from dronetrack.tracks import COASTING, CONFIRMED, Track
 
 Floats = NDArray[np.float64]
 
@@ -168,6 +169,8 @@ def discretise(motion: Motion, state: Floats, step_s: float) -> tuple[Floats, Fl
     from scipy.linalg import expm
 
     d = motion.state_size
+    if step_s == 0.0:
+        return np.eye(d), np.zeros((d, d))
     drift, power = np.zeros((d, d)), np.zeros((d, d))
     drift[np.arange(d - 3), np.arange(3, d)] = 1.0
     rate = 0.0
@@ -246,6 +249,84 @@ def interact(
         both.update(seen)
         means, covs = (np.array([getattr(one, name) for one in filters]) for name in "xP")
         yield both.mu.copy(), means, covs, both.x.copy(), both.P.copy()
+
+
+def smooth(transition: Floats, noise: Floats, state: Floats, cov: Floats) -> tuple[Floats, Floats]:
+    """Smooth one filtered sequence with filterpy's Rauch-Tung-Striebel smoother.
+
+    Parameters
+    ----------
+    transition, noise : (n - 1, d, d) float64
+        What the motion model does over the step that follows each row.
+    state : (n, d) float64
+        Filtered means.
+    cov : (n, d, d) float64
+        Their covariances.
+
+    Returns
+    -------
+    state : (n, d) float64
+        Smoothed means.
+    cov : (n, d, d) float64
+        Their covariances.
+    """
+    from filterpy.kalman import KalmanFilter
+
+    d = state.shape[1]
+    # filterpy keeps the matrices of a step with the row that the step leads to.
+    transitions, noises = (np.concatenate([np.eye(d)[None], one]) for one in (transition, noise))
+    smoothed = KalmanFilter(dim_x=d, dim_z=3).rts_smoother(state, cov, transitions, noises)
+    return smoothed[0], smoothed[1]
+
+
+def follow(kalman: Any, table: Measurements, *, motion: Motion | None = None, track_id: int = 1) -> Track:  # noqa: ANN401 - filterpy has no types
+    """Plug a filter of filterpy in as the estimator of one track, for experiments.
+
+    Parameters
+    ----------
+    kalman : KalmanFilter, UnscentedKalmanFilter or IMMEstimator
+        Configured by the user, with a state that begins with ECEF position [m] and velocity [m/s] at the time of the
+        first row. It is used up: afterwards it stands at the last row.
+    table : Measurements
+        Positions of one target.
+    motion : Motion, optional
+        Where given, F and Q of a KalmanFilter are made for every step; otherwise they stay as the user set them. An
+        unscented filter is given the step's length, as filterpy does.
+    track_id : int, optional
+        Identity to give.
+
+    Returns
+    -------
+    Track
+        One row for each measurement; of an IMMEstimator the mean and covariance of the mixture.
+
+    Raises
+    ------
+    InputError
+        If a row is not a position, or brings an error that rows share: filterpy would take it for a fresh one.
+    """
+    from filterpy.kalman import IMMEstimator, UnscentedKalmanFilter
+
+    if (table.kind != POSITION).any() or table.site_cov.any():
+        raise InputError("a filterpy filter takes positions without shared errors; use dronetrack.track for the rest.")
+    n = len(table)
+    state, cov, nis = np.empty((n, 6)), np.empty((n, 6, 6)), np.full(n, np.nan)
+    seen = np.asarray(np.isfinite(table.z).all(axis=1), dtype=np.bool_)
+    unscented, mixed = isinstance(kalman, UnscentedKalmanFilter), isinstance(kalman, IMMEstimator)
+    inner: list[Any] = list(getattr(kalman, "filters", [kalman]))
+    for row, step in enumerate(np.diff(table.time_us, prepend=table.time_us[:1]) * 1e-6):
+        if motion is not None:
+            inner[0].F, inner[0].Q = discretise(motion, kalman.x, step)
+        kalman.predict(**({"dt": step} if unscented else {}))
+        for one in inner:
+            one.R = table.cov[row]
+        if seen[row]:
+            kalman.update(table.z[row])
+            if not mixed:
+                nis[row] = kalman.y @ np.linalg.solve(kalman.S, kalman.y)
+        state[row], cov[row] = kalman.x[:6], kalman.P[:6, :6]
+    status = np.where(seen, CONFIRMED, COASTING).astype(np.int8)
+    return Track(table.time_us, track_id, status, state, cov, nis, np.array(seen, dtype=np.int16))
 
 
 def _local_axes(state: Floats) -> Floats:

@@ -2,13 +2,17 @@ import itertools
 
 import numpy as np
 import pytest
+from filterpy.kalman import IMMEstimator, KalmanFilter, MerweScaledSigmaPoints, UnscentedKalmanFilter
 from flights import LAT, LON
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from dronetrack import geodesy, reference
+from dronetrack.errors import InputError
 from dronetrack.kernels import mixture as kernels
-from dronetrack.motion import ConstantVelocity, CoordinatedTurn, Mixture, Singer, StopAndGo
+from dronetrack.measurements import POSITION, Sensor, measurements_of
+from dronetrack.motion import ConstantVelocity, CoordinatedTurn, Mixture, Singer, StopAndGo, discretise
+from dronetrack.tracks import COASTING
 
 STD_M = 3.0
 NOISE = STD_M**2 * np.eye(3)
@@ -203,3 +207,81 @@ def test_the_probability_of_the_right_model_rises(rng):
     assert mu[29].argmax() == 0
     assert mu[-1].argmax() == 1
     assert mu[-20:, 1].mean() > 0.75
+
+
+def positions(time_us, z):
+    return measurements_of(time_us, POSITION, z, np.tile(NOISE, (len(z), 1, 1)), Sensor("gnss"))
+
+
+def plain_filter(state, cov):
+    kalman = KalmanFilter(dim_x=6, dim_z=3)
+    kalman.x, kalman.P, kalman.H = state.copy(), cov.copy(), np.eye(3, 6)
+    return kalman
+
+
+def test_a_filterpy_filter_plugged_in_makes_a_track(rng):
+    """Linear and unscented agree with the textbook run; what is not observed is coasted."""
+    model = ConstantVelocity(1.0, 0.05)
+    state, cov = start(Mixture([model]))
+    step_s, z = drive(rng, 40, state[:3])
+    time_us = np.cumsum(np.rint(step_s * 1e6).astype(np.int64))
+    table = positions(time_us, z)
+    linear = reference.follow(plain_filter(state, cov), table, motion=model, track_id=5)
+    want_state, want_cov = reference.track(table, state, cov, int(time_us[0]), motion=model)
+    np.testing.assert_allclose(linear.state, want_state, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(linear.cov, want_cov, rtol=1e-6, atol=1e-7)
+    assert linear.track_id == 5
+    assert 1.0 < linear.nis.mean() < 6.0
+    z[7, 1] = np.nan
+    holed = reference.follow(plain_filter(state, cov), positions(time_us, z), motion=model)
+    assert holed.status[7] == COASTING
+    assert np.isnan(holed.nis[7])
+    assert np.trace(holed.cov[7, :3, :3]) > np.trace(linear.cov[7, :3, :3])
+
+
+def test_an_unscented_filter_plugged_in_agrees_with_the_linear_one_on_a_linear_model(rng):
+    # Near the origin: the sigma points of filterpy lose digits at ECEF distances.
+    model = ConstantVelocity(1.0, 1.0)
+    place, cov = start(Mixture([model]))
+    _, z = drive(rng, 30, place[:3])
+    table = positions(np.arange(30) * 1_000_000, z - place[:3])
+    points = MerweScaledSigmaPoints(6, alpha=1.0, beta=2.0, kappa=0.0)
+
+    def move(x, dt):
+        return np.concatenate([x[:3] + dt * x[3:], x[3:]])
+
+    unscented = UnscentedKalmanFilter(6, 3, 1.0, hx=lambda x: x[:3], fx=move, points=points)
+    linear = plain_filter(np.zeros(6), cov)
+    transition, noise = (one[0] for one in discretise(model, place[None, :3], [1.0]))
+    unscented.P, unscented.Q, linear.Q = cov.copy(), noise, noise
+    one = reference.follow(unscented, table)
+    linear.F = np.eye(6)  # no time passes before the first row
+    first = reference.follow(linear, table.take(slice(0, 1)))
+    linear.F = transition
+    rest = reference.follow(linear, table.take(slice(1, None)))
+    np.testing.assert_allclose(one.state, np.vstack([first.state, rest.state]), atol=1e-8)
+    np.testing.assert_allclose(one.cov, np.concatenate([first.cov, rest.cov]), rtol=1e-9, atol=1e-9)
+
+
+def test_a_filterpy_mixture_plugged_in_makes_a_track(rng):
+    # The same noise on every axis: F and Q are then the same everywhere.
+    even = Mixture([ConstantVelocity(0.05, 0.05), ConstantVelocity(6.0, 6.0)], mean_stay_s=[20.0, 8.0])
+    state, cov = start(even)
+    _, z = drive(rng, 25, state[:3])
+    filters = [plain_filter(state, cov) for _ in even.models]
+    for row, kalman in enumerate(filters):
+        kalman.F, kalman.Q = (one[0] for one in even.discretise(row, state[None, :3], [1.0]))
+    both = IMMEstimator(filters, np.array(even.initial), even.switching([1.0])[0])
+    result = reference.follow(both, positions(np.arange(25) * 1_000_000, z))
+    ours = run(even, np.ones(25), z, state, cov)
+    np.testing.assert_allclose(result.state, ours[3], rtol=0, atol=1e-7)
+    np.testing.assert_allclose(result.cov, ours[4], rtol=1e-9, atol=1e-8)
+    assert np.isnan(result.nis).all()
+
+
+def test_a_filterpy_filter_refuses_what_it_would_misread():
+    state, cov = start(PAIR)
+    table = positions([1], state[None, :3])
+    shared = measurements_of([1], POSITION, table.z, table.cov, Sensor("gnss"), site_cov=table.cov)
+    with pytest.raises(InputError, match="positions without shared errors"):
+        reference.follow(plain_filter(state, cov), shared)

@@ -213,7 +213,7 @@ def scalar(size: int) -> list[str]:
 
 def source() -> str:
     """Return the text of the generated room."""
-    kernels = [write(size) for size in (6,) for write in (predict, position, scalar)]
+    kernels = [write(6) for write in (predict, position, scalar)] + [write(9) for write in (predict, position)]
     return HEAD + "\n".join("\n".join(lines) for lines in kernels) + "\n"
 
 

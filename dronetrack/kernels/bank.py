@@ -480,14 +480,14 @@ def predict_rows(first, last, state, time_us, to_us, noise):
 
 
 @kernel
-def first_bad_one(z, R):
+def first_bad_one(first, last, z, R):
     """Return the first row that no update can take, else -1: z infinite, R not finite or not positive definite."""
-    for i in range(z.shape[0]):
+    for i in range(first, last):
         for k in range(z.shape[1]):
             if np.isinf(z[i, k]):
                 return i
     m = R.shape[1]
-    for i in range(R.shape[0]):
+    for i in range(first if R.shape[0] != 1 else 0, last if R.shape[0] != 1 else 1):
         trace = R[i, 0, 0]
         good = R[i, 0, 0] > 0.0
         if m == 3:
@@ -502,13 +502,19 @@ def first_bad_one(z, R):
 
 
 @kernel
+def check_rows(first, last, z, R):
+    """Return the first row of a part that no update can take, else -1."""
+    return first_bad_one(first, last, z, R)
+
+
+@kernel
 def position_rows(first, last, state, time_us, to_us, noise, commit, z, R, mask, out):
     """Move targets first .. last - 1 to `to_us` and fuse a position each; without `commit` only `out` is filled.
 
     `R` has one row for all or one for each; `mask` is empty or has one flag for each. Returns the first row that
     cannot be used, else -1; then nothing was changed.
     """
-    bad = first_bad_one(z, R)
+    bad = first_bad_one(first, last, z, R) if last - first == z.shape[0] else -1  # parts were looked at as a whole
     if bad >= 0:
         return bad
     T, A = np.empty(27 * BLOCK), np.empty(N_ROWS * BLOCK)
@@ -541,7 +547,7 @@ def aspect_rows(first, last, state, time_us, to_us, noise, kind, rounds, commit,
     With rounds > 1 the linearisation is repeated about the corrected point (Bell, Cathey 1993,
     doi:10.1109/9.250476).
     """
-    bad = first_bad_one(z, R)
+    bad = first_bad_one(first, last, z, R) if last - first == z.shape[0] else -1  # parts were looked at as a whole
     if bad >= 0:
         return bad
     T, A = np.empty(27 * BLOCK), np.empty(N_ROWS * BLOCK)

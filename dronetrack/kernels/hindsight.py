@@ -22,7 +22,7 @@ import numpy as np
 
 from dronetrack.kernels import kernel
 from dronetrack.kernels.motion import model_one, turned_one, up_one
-from dronetrack.kernels.updates import OWN, cholesky_one, linearise_one, own_columns_one
+from dronetrack.kernels.updates import LOG_2PI, OWN, cholesky_one, linearise_one, own_columns_one
 
 BLOCK = 128
 LOOK = 16
@@ -107,7 +107,7 @@ def step_one(F, Q, phi, clock, x, P):
 
 @kernel
 def absorb_one(x, P, ref, H, own, m, R, y, W, L, v):
-    """Update (x, P) by one measurement that is linear about `ref`; fill W, L, v."""
+    """Update (x, P) by one measurement that is linear about `ref`; fill W, L, v; return its log-likelihood."""
     N = x.shape[0]
     S = np.empty((3, 3))
     for r in range(m):
@@ -149,6 +149,10 @@ def absorb_one(x, P, ref, H, own, m, R, y, W, L, v):
             w = W[k, r]
             for j in range(N):
                 P[k, j] -= w * W[j, r]
+    foreseen = -0.5 * m * LOG_2PI
+    for r in range(m):
+        foreseen -= 0.5 * v[r] * v[r] + np.log(L[r, r])
+    return foreseen
 
 
 @kernel
@@ -293,12 +297,12 @@ def shared_one(rows, use, start, stop, sensors, D, x, P, r, Y, square):
 
 
 @kernel
-def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
+def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis, foreseen):
     """Smooth a table: fill x (T, 6), P (T, 6, 6), and `nis` (n,) of every used row against all the others.
 
     `use` (n,) are the rows to believe, `scale` (S,) the factor on each sensor's noise. `square` (B, 3) sums, over
     every sixteenth moment at which the sensor spoke, the smoothed mean of each shared error, its expected square,
-    and one.
+    and one. `foreseen` (n,) is the log-likelihood of each used row given those before it.
     """
     T = way.time_us.shape[0]
     B = sensors.variance.shape[0]
@@ -373,7 +377,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, square, nis):
                 )  # fmt: skip
                 kept.m[at] = m
                 if m > 0:
-                    absorb_one(
+                    foreseen[i] = absorb_one(
                         xf, Pf, way.state[k], kept.H[at], own, m, R, y, kept.W[at], kept.L[at], kept.v[at]
                     )  # fmt: skip
             for i in range(D):

@@ -65,11 +65,12 @@ def mixed_one(d, width, weight, T, out):
     M = U(T.shape[0])
     for a in range(d):
         to = a * LANES
+        # From the first model on, not from zero: the Earth's radius would cost the last digits of the spread.
         for i in range(width):
-            out[to + i] = weight[i] * T[U(0), to + i]
+            out[to + i] = T[U(0), to + i]
         for m in range(ONE, M):
             for i in range(width):
-                out[to + i] += weight[m * LANES + i] * T[m, to + i]
+                out[to + i] += weight[m * LANES + i] * (T[m, to + i] - T[U(0), to + i])
     for a in range(d):
         x = a * LANES
         for b in range(a, d):
@@ -251,7 +252,7 @@ def mixture_rows(
     M = models.shape[0]
     d = 6 if models.shape[1] == 27 else 9
     if kind >= 0:
-        bad = first_bad_one(z, R)
+        bad = first_bad_one(first, last, z, R) if last - first == z.shape[0] else -1
         if bad >= 0:
             return bad
     T, mixed = np.empty((M, models.shape[1] * BLOCK)), np.empty((M, models.shape[1] * BLOCK))

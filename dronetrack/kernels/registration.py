@@ -29,8 +29,10 @@ def normal_rows(columns, border, J, r, A, B, C, g):
                 total += J[i, c, a] * r[i, c]
             g[ca if a < k else size + ca] += total
             for b in range(k + m):
+                if a >= k and b < k:
+                    continue
                 cb = columns[i, b] if b < k else border[i, b - k]
-                if cb < 0 or (b < k and a < k and cb > ca):
+                if cb < 0 or (b < k and cb > ca):
                     continue
                 total = 0.0
                 for c in range(d):
@@ -39,5 +41,5 @@ def normal_rows(columns, border, J, r, A, B, C, g):
                     A[ca - cb, cb] += total
                 elif a < k:
                     B[ca, cb] += total
-                elif b >= k:
+                else:
                     C[ca, cb] += total

@@ -113,11 +113,14 @@ class Knots:
     def weights(self, time_us: Integers) -> tuple[Integers, Floats, Floats, Floats]:
         """Coefficients (n, 4) at each time, their weights in value and velocity, and (n, 2) of the middle two alone."""
         place = (time_us - self.start_us) * (1e-6 / self.step_s)
-        first = np.clip(np.floor(place), 0, self.n_intervals - 1).astype(np.int64)
+        first: Integers = np.clip(np.floor(place), 0, self.n_intervals - 1).astype(np.int64)
         w = np.clip(place - first, 0.0, 1.0)
         value = np.column_stack([(1 - w) ** 3, 3 * w**3 - 6 * w**2 + 4, -3 * w**3 + 3 * w**2 + 3 * w + 1, w**3]) / 6.0
-        rate = np.column_stack([-((1 - w) ** 2), 3 * w**2 - 4 * w, -3 * w**2 + 2 * w + 1, w**2]) / (2.0 * self.step_s)
-        return first[:, None] + np.arange(4), value, rate, np.column_stack([1 - w, w])
+        rate = np.column_stack([-((1 - w) ** 2), 3 * w**2 - 4 * w, -3 * w**2 + 2 * w + 1, w**2])
+        rate /= 2.0 * self.step_s
+        knot = np.asarray(first[:, None] + np.arange(4), dtype=np.int64)
+        value, rate = np.asarray(value, dtype=np.float64), np.asarray(rate, dtype=np.float64)
+        return knot, value, rate, np.asarray(np.column_stack([1 - w, w]), dtype=np.float64)
 
 
 class Adjustment:
@@ -166,7 +169,7 @@ class Adjustment:
     def _prior(self, motion: ConstantVelocity) -> Floats:
         """Banded information of what is known before any sighting: quadratic, so it is built once."""
         knots, size = self.knots, self.size
-        A = np.zeros((4 * size, knots.n * size))
+        A = np.zeros((4 * size, knots.n * size), order="F")
         none, rhs = np.zeros((0, 0)), np.zeros(knots.n * size)
         first = np.arange(knots.n_intervals)[:, None]
         columns = self._path_columns(first + np.arange(4))
@@ -271,7 +274,7 @@ class Adjustment:
         from scipy.linalg import cholesky_banded
 
         n, m = self.band.size, self.border.size
-        A, B, C, g = self.prior.copy(), np.zeros((n, m)), np.zeros((m, m)), np.zeros(n + m)
+        A, B, C, g = self.prior.copy(order="F"), np.zeros((n, m)), np.zeros((m, m)), np.zeros(n + m)
         g[:n] = -_banded_product(self.prior, self.band.ravel())
         C[np.arange(m), np.arange(m)], g[n:] = self._constants_prior()
         for columns, border, jac, residual in blocks:
@@ -362,7 +365,7 @@ class Adjustment:
         jitter = one.errors.timing_std_s * by_time
         white = self._white.get(number, np.zeros(0))
         if len(white) != len(time_us):
-            white = _inverse_root(one.noise_rad**2 * np.eye(2) + jitter[:, :, None] * jitter[:, None, :])
+            white = inverse_root(one.noise_rad**2 * np.eye(2) + jitter[:, :, None] * jitter[:, None, :])
             self._white[number] = white
         white = white / np.sqrt(self.noise[number])
         knot, value, _, linear = self.knots.weights(time_us)
@@ -496,17 +499,14 @@ def _spread(weights: Floats, by: Floats) -> Floats:
 
 def _banded_product(A: Floats, x: Floats) -> Floats:
     """Symmetric banded matrix (lower form) times vector."""
-    out = A[0] * x
-    for below in range(1, len(A)):
-        if A[below].any():
-            out[below:] += A[below, :-below] * x[:-below]
-            out[:-below] += A[below, :-below] * x[below:]
-    return out
+    from scipy.linalg.blas import dsbmv  # pyright: ignore[reportAttributeAccessIssue]
+
+    return np.asarray(dsbmv(len(A) - 1, 1.0, A, x, lower=1), dtype=np.float64)
 
 
-def _inverse_root(cov: Floats) -> Floats:
-    """White (n, 2, 2) with white' white = inv(cov)."""
-    return np.linalg.inv(np.linalg.cholesky(cov))
+def inverse_root(cov: Floats) -> Floats:
+    """Return white (n, d, d) with white' white = inv(cov)."""
+    return np.asarray(np.linalg.inv(np.linalg.cholesky(cov)), dtype=np.float64)
 
 
 def _apply(matrices: Floats, vectors: Floats) -> Floats:
@@ -516,7 +516,8 @@ def _apply(matrices: Floats, vectors: Floats) -> Floats:
 def _about(axis: Floats, angle: Floats, vectors: Floats) -> Floats:
     """Turn vectors about unit axes, right-handed."""
     along = np.einsum("ni,ni->n", axis, vectors)[:, None] * axis
-    return along + np.cos(angle)[:, None] * (vectors - along) + np.sin(angle)[:, None] * np.cross(axis, vectors)
+    turned = along + np.cos(angle)[:, None] * (vectors - along) + np.sin(angle)[:, None] * np.cross(axis, vectors)
+    return np.asarray(turned, dtype=np.float64)
 
 
 def _turned(ray: Floats, yaw: Floats, pitch: Floats) -> tuple[Floats, Floats, Floats]:
@@ -534,4 +535,4 @@ def _basis(direction: Floats) -> Floats:
     helper = np.where(np.abs(direction[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     first = np.cross(direction, helper)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
-    return np.stack([first, np.cross(direction, first)], axis=1)
+    return np.asarray(np.stack([first, np.cross(direction, first)], axis=1), dtype=np.float64)

@@ -5,6 +5,7 @@ draws a path that no car drives. Each frame is adjusted with a noise of its own;
 that are independent, not all of them.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +24,8 @@ STATED_PRIOR = 0.6  # what a gimbal's flags say is right more often than not; se
 SURE = 0.9
 NEVER_SURER = 0.001  # something that nobody thought of
 MAX_LAG = 400
-STEPS = 7
-FEWEST_ROWS = 40
+STEPS = 6
+FEWEST_ROWS, FRAME_ROWS = 40, 1_200
 
 Floats = NDArray[np.float64]
 
@@ -34,17 +35,16 @@ def stated_frame(telemetry: Telemetry) -> GimbalFrame:
     if not len(telemetry.gimbal):
         return "levelled"
     flags, counts = np.unique(telemetry.gimbal.flags, return_counts=True)
-    votes = dict.fromkeys(FRAMES, 0)
-    for flag, count in zip(flags.tolist(), counts.tolist(), strict=True):
-        code = frame_of_flags_one(flag)
-        votes[next(name for name in FRAMES if FRAME_CODES[name] == code)] += count
-    return max(FRAMES, key=lambda name: votes[name])
+    codes = np.array([frame_of_flags_one(flag) for flag in flags.tolist()])
+    return max(FRAMES, key=lambda name: int(counts[codes == FRAME_CODES[name]].sum()))
 
 
 def frame_prior(telemetry: Telemetry) -> dict[GimbalFrame, float]:
     """Return the probability of each frame before any sighting; two readings of the body frame share its part."""
     stated = stated_frame(telemetry)
-    prior = {name: STATED_PRIOR if name == stated else 0.5 * (1.0 - STATED_PRIOR) for name in FRAMES}
+    prior: dict[GimbalFrame, float] = {
+        name: STATED_PRIOR if name == stated else 0.5 * (1.0 - STATED_PRIOR) for name in FRAMES
+    }
     if telemetry.autopilot == ARDUPILOT:
         prior["body"], prior["body_quaternion"] = 0.75 * prior["body"], 0.25 * prior["body"]
     return prior
@@ -58,8 +58,8 @@ def likeliest(probability: dict[GimbalFrame, float]) -> tuple[GimbalFrame, bool]
 
 
 def frame_probabilities(
-    hypotheses: dict[GimbalFrame, Sighter], fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
-) -> tuple[dict[GimbalFrame, float], dict[GimbalFrame, dict[str, float]]]:
+    hypotheses: Mapping[GimbalFrame, Sighter], fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
+) -> tuple[dict[GimbalFrame, float], dict[str, dict[str, float]]]:
     """Return the probability of each frame, and what each fit said: noise [deg], log evidence, independent rows."""
     prior = frame_prior(next(iter(hypotheses.values())).telemetry)
     fits = {name: _fit(one, fixes, terrain, motion) for name, one in hypotheses.items()}
@@ -75,16 +75,16 @@ def frame_probabilities(
         gap = known[name]["log_evidence"] - known[best]["log_evidence"] if name in known else -np.inf
         logs[name] += worth * gap
     top = max(logs.values())
-    share = {name: float(np.exp(value - top)) for name, value in logs.items()}
-    total = sum(share.values())
-    return {name: (1.0 - NEVER_SURER) * one / total + NEVER_SURER * prior[name] for name, one in share.items()}, known
+    total = sum(np.exp(value - top) for value in logs.values())
+    sure = 1.0 - NEVER_SURER
+    return {name: sure * float(np.exp(logs[name] - top) / total) + NEVER_SURER * prior[name] for name in prior}, known
 
 
 def _fit(
     one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> dict[str, float] | None:
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
-    one = replace(one, wanders=False, view=every(one.view, 2))
+    one = replace(one, wanders=False, view=every(one.view, max(2, len(one.view.time_us) // FRAME_ROWS)))
     knots = knots_of([one])
     path = first_path(knots, [one], fixes, terrain, motion)
     if path is None:
@@ -98,12 +98,15 @@ def _fit(
         motion,
     )
     log_det = 0.0
-    for number in range(STEPS):
-        _, log_det = fit.step()
-        if number % 2:
-            fit.fit_noise()
+    try:
+        for number in range(STEPS):
+            _, log_det = fit.step()
+            if number % 2:
+                fit.fit_noise()
+    except np.linalg.LinAlgError:
+        return None
     residual = fit.sights(0).residual
-    if len(residual) < FEWEST_ROWS:
+    if len(residual) < FEWEST_ROWS or not np.isfinite(log_det):
         return None
     return {
         "noise_deg": float(np.degrees(one.noise_rad) * np.sqrt(fit.noise[0])),

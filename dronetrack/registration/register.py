@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 SERVO_LAG_S = 0.05  # a mount that says what it was told, not where it points
 LATENCY_LEAST_PRIOR_S = 0.03
 LATENCY_FLOOR_S = 0.005  # rows 50 ms apart, held or interpolated by whoever used them
-STEPS = 14
+STEPS = 10
 FOREVER_S = 1e9
 SMOOTHER = 4.0
 FEWEST_ROWS = 20
@@ -227,7 +227,10 @@ def register(
     entries = [_with_frame(one, units, ground, motion) for one in entries]
     fixes = units + ([] if positions is None else measured_fixes(positions))
     seen = [number for number, one in enumerate(entries) if one.sighter is not None]
-    adjusted = _adjust([entries[number] for number in seen], units, fixes, ground, motion) if seen else []
+    try:
+        adjusted = _adjust([entries[number] for number in seen], units, fixes, ground, motion) if seen else []
+    except np.linalg.LinAlgError:  # no data make it singular but those that are not finite
+        adjusted = []
     results = dict(zip(seen, adjusted, strict=True)) if adjusted else {}
     return tuple(_registration(one, results.get(number)) for number, one in enumerate(entries))
 
@@ -367,7 +370,7 @@ def _with_frame(one: _Entry, units: list[Fixes], terrain: Terrain | None, motion
     frame, probability, stats = one.frame, {}, {}
     delay = one.latency(one.view, frame)
     if frame == "auto":
-        hypotheses = {
+        hypotheses: dict[GimbalFrame, Sighter] = {
             name: one.sighter_in(name, one.errors or CameraErrors(), one.view, delay)
             for name in frame_prior(one.telemetry)
         }
@@ -408,7 +411,7 @@ def _adjust(
     other = Adjustment(knots, (joint.origin, joint.band[:, :3]), sighters, inside, terrain, smoother)
     other.band, other.border = joint.band.copy(), joint.border.copy()
     other.noise = joint.noise
-    _converge(other, STEPS // 2)
+    _converge(other, STEPS - 3)
     moved = other.border - joint.border
     worth = np.array([1.0 / correlation_factor(joint.sights(number).residual) for number in range(len(sighters))])
     constants, cov = _honest(joint, cov, moved.ravel(), np.repeat(worth, N_CONSTANTS))
@@ -460,7 +463,7 @@ def _honest(joint: Adjustment, cov: Floats, moved: Floats, worth: Floats) -> tup
     data -= np.outer(lost, lost) / (1.0 + (moved / unit) @ lost)
     for _ in range(4):
         prior = joint.constants_information(start + away * unit) * unit**2
-        cov = np.linalg.inv(data + np.diag(prior))
+        cov = np.asarray(np.linalg.inv(data + np.diag(prior)), dtype=np.float64)
         away = cov @ data @ told
     return start + away * unit, cov * np.outer(unit, unit)
 
@@ -471,25 +474,27 @@ def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Re
     start, std = one.priors.constants(one.typical_delay(), image=True)
     if one.sighter is not None:
         start, std = one.sighter.start, one.sighter.std
-    if result is None:
+    if result is None or not np.all(np.isfinite(result[1])) or np.any(np.diag(result[1]) < 0.0):
         stats.setdefault("not_registered", "no path to begin with: give a terrain or a cooperative unit")
         constants, cov = start, np.diag(std**2)
     else:
         constants, cov, counts = result
         stats |= counts
     units = np.array([*np.degrees([1.0, 1.0, 1.0]), 1.0, 1.0]) * (std > 0.0)
-    cov = cov * np.outer(units, units)
+    cov = np.asarray(cov * np.outer(units, units), dtype=np.float64)
     if std[LATENCY] > 0.0:
         cov[LATENCY, LATENCY] += (SERVO_LAG_S if one.frame in SERVO_FRAMES else LATENCY_FLOOR_S) ** 2
     values = np.where(std > 0.0, constants * np.where(units > 0.0, units, 1.0), constants)
     stats["clock_std_s"] = one.telemetry.clock.std_s
+    names = ("yaw_deg", "pitch_deg", "heading_deg", "latency_s", "scale")
+    stds = ("yaw_std_deg", "pitch_std_deg", "heading_std_deg", "latency_std_s", "scale_std")
     return Registration(
-        one.telemetry.name or f"drone {one.telemetry.system_id}",
-        *values.tolist(),
-        *np.sqrt(np.diag(cov)).tolist(),
-        cov,
-        one.frame,
-        one.probability,
+        drone=one.telemetry.name or f"drone {one.telemetry.system_id}",
+        **dict(zip(names, values.tolist(), strict=True)),
+        **dict(zip(stds, np.sqrt(np.diag(cov)).tolist(), strict=True)),
+        cov=cov,
+        gimbal_frame=one.frame,
+        frame_probability=one.probability,
         stats=stats,
     )
 

@@ -9,7 +9,7 @@ from dronetrack import geodesy
 from dronetrack.filtering import track
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements_of, merge
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import LATENCY, Adjustment, Fixes, Knots, Path, Sighter
+from dronetrack.registration.adjustment import LATENCY, Adjustment, Fixes, Knots, Path, Sighter, inverse_root
 from dronetrack.sensing import SERVO_ERRORS, SERVO_FRAMES, View, camera_axes, ground_heights
 from dronetrack.terrain import Terrain
 from dronetrack.units import UnitReports
@@ -17,7 +17,7 @@ from dronetrack.units import UnitReports
 Floats = NDArray[np.float64]
 
 RATE_HZ = 4.0
-MOST_ROWS = 12_000
+MOST_ROWS = 4_000
 FIX_RATE_HZ = 2.0
 END_STD_RAD = 0.02
 UNIT_FRESH_M, UNIT_FRESH_UP_M = 1.0, 5.0
@@ -58,14 +58,18 @@ def sighted_paths(sighters: list[Sighter], terrain: Terrain | None) -> list[Fixe
     found = [fixes for fixes in map(_ends, lines, ends) if len(fixes.time_us)]
     if not found:
         return []
-    joined = Fixes(*(np.concatenate([getattr(one, name) for one in found]) for name in ("time_us", "place", "white")))
+    joined = Fixes(
+        np.concatenate([one.time_us for one in found]),
+        np.concatenate([one.place for one in found]),
+        np.concatenate([one.white for one in found]),
+    )
     tracked = track(merge(*lines, *ends))
     if len(tracked) < 2:
         return [joined]
     slot = ((tracked.time_us - tracked.time_us[0]) * (FIX_RATE_HZ * 1e-6)).astype(np.int64)
     rows = np.unique(slot, return_index=True)[1]
     cov = tracked.cov[rows, :3, :3] + 0.1**2 * np.eye(3)
-    white = np.linalg.inv(np.linalg.cholesky(cov))
+    white = inverse_root(cov)
     return [Fixes(tracked.time_us[rows], tracked.state[rows, :3], white), joined]
 
 
@@ -80,7 +84,7 @@ def _ends(lines: Measurements, ends: Measurements) -> Fixes:
     slide = np.eye(3) - ray[:, :, None] * up[:, None, :] / slope
     across = np.eye(3) - ray[:, :, None] * ray[:, None, :]
     cov = (END_STD_RAD * reach) ** 2 * (slide @ across @ slide.transpose(0, 2, 1)) + 0.5**2 * np.eye(3)
-    return Fixes(ends.time_us, ends.z, np.linalg.inv(np.linalg.cholesky(cov)))
+    return Fixes(ends.time_us, ends.z, inverse_root(cov))
 
 
 def _lines(one: Sighter, name: str) -> Measurements:
@@ -137,7 +141,7 @@ def measured_fixes(table: Measurements) -> list[Fixes]:
         rows = np.unique(slot, return_index=True)[1]
         if len(rows):
             cov = mine.cov[rows] + mine.site_cov[rows]
-            out.append(Fixes(mine.time_us[rows], mine.z[rows], np.linalg.inv(np.linalg.cholesky(cov))))
+            out.append(Fixes(mine.time_us[rows], mine.z[rows], inverse_root(cov)))
     return out
 
 
