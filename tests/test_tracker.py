@@ -168,6 +168,17 @@ def test_rows_that_were_not_observed_and_wanted_moments_count_as_they_do_in_the_
     assert tracker.stats["sensors"]["gnss"]["not_observed"] == 30
 
 
+def test_a_row_that_turns_out_to_lie_before_the_start_is_unused():
+    table = drive(seconds=3.0)
+    contacts = drive(seconds=3.0, name="contact", starts_tracks=False)
+    tracker = Tracker()
+    tracker.update(merge(table.take(slice(1, None)), contacts.take(slice(10, None))))
+    assert tracker.stats["sensors"]["contact"]["unused"] == 0
+    tracker.update(contacts.take([0]))
+    assert tracker.stats["sensors"]["contact"]["unused"] == 1
+    assert tracker.stats["sensors"]["contact"]["accepted"] == 5
+
+
 def test_heights_alone_constrain_and_do_not_start(rng):
     table = drive()
     level = measurements_of(table.time_us, HEIGHT, table.z, table.cov, Sensor("ground", starts_tracks=False))

@@ -115,13 +115,13 @@ class Passes:
         known, self.table = self.table, table
         self.final.memory = self.final.memory.grown(self.settings, known, table)
         self._ahead, self._tip = self._new_pass(), self._new_pass()
-        self.go_back(0)
+        self._begin_again()
 
     def go_back(self, row: int) -> None:
         """Rows from here on are not as they were: bring the ahead pass back before them."""
         while self._marks and self._marks[-1].row > row:
             self._marks.pop()
-        if self._ahead.row > row or row == 0:
+        if self._ahead.row > row:
             self._ahead.row = -1
 
     def settle(self, stop: int) -> None:
@@ -138,7 +138,8 @@ class Passes:
         self._run(tip, n if time_us is None else self.window.put_tick(time_us), flush=True)
         ahead.out = tip.out
         if tip.times_taken_back != ahead.times_taken_back:
-            self.go_back(0)
+            # Rows of the track that the ahead pass had written were written anew, from what came after them.
+            self._begin_again()
         return tip
 
     def drop(self, rows: int, n_out: int) -> None:
@@ -149,6 +150,11 @@ class Passes:
         for mark in self._marks:
             mark.row -= rows
             mark.n_out -= n_out
+
+    def _begin_again(self) -> None:
+        """Let the ahead pass set out from the final one."""
+        self._ahead.row = -1
+        self._marks.clear()
 
     def _catch_up(self) -> None:
         """Bring the ahead pass to the start of the newest moment."""
@@ -164,8 +170,7 @@ class Passes:
             times = ahead.times_taken_back
             self._run(ahead, min(newest, ahead.row + MARK_ROWS), flush=False)
             if ahead.times_taken_back != times:
-                # Rows of the track before the marks were written anew, from what came after them.
-                marks.clear()
+                marks.clear()  # what they count on was written anew, from what came after them
             if ahead.row >= (marks[-1].row if marks else final.row) + MARK_ROWS:
                 marks.append(Mark.of(ahead))
         if len(marks) > MARKS:
