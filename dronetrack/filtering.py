@@ -171,8 +171,15 @@ class Settings:
 
     def room(self, time_us: NDArray[np.int64]) -> int:
         """Rows that a table of these times can become at most: one per distinct time, and those between them."""
-        step_us = max(round(self.options[1] * 1e6), 1)
-        return len(time_us) + int(np.sum(np.diff(time_us) // step_us))
+        return len(time_us) + int(np.sum(np.diff(time_us) // self.step_us))
+
+    @property
+    def step_us(self) -> int:
+        """How far apart predicted rows are."""
+        return max(int(self.options[1] * 1e6), 1)
+
+
+BLOCKS = (3, 1, 1, 2)  # sizes of a sensor's shared, heading, wander and boresight errors
 
 
 def sensor_table(sensors: Sequence[Sensor], shares: NDArray[np.bool_]) -> filters.Sensors:
@@ -182,16 +189,16 @@ def sensor_table(sensors: Sequence[Sensor], shares: NDArray[np.bool_]) -> filter
     variance: list[float] = []
     for row, sensor in enumerate(sensors):
         blocks = (
-            (3 if shares[row] else 0, sensor.shared_time_s, 1.0),
-            (1 if sensor.heading_std_rad else 0, sensor.heading_time_s, sensor.heading_std_rad**2),
-            (1 if sensor.wander_std_rad else 0, sensor.wander_time_s, sensor.wander_std_rad**2),
-            (2 if sensor.boresight_std_rad else 0, sensor.boresight_time_s, sensor.boresight_std_rad**2),
+            (shares[row], sensor.shared_time_s, 1.0),
+            (sensor.heading_std_rad > 0.0, sensor.heading_time_s, sensor.heading_std_rad**2),
+            (sensor.wander_std_rad > 0.0, sensor.wander_time_s, sensor.wander_std_rad**2),
+            (sensor.boresight_std_rad > 0.0, sensor.boresight_time_s, sensor.boresight_std_rad**2),
         )
-        for block, (size, time_s, power) in enumerate(blocks):
-            if size:
+        for block, (has, time_s, power) in enumerate(blocks):
+            if has:
                 columns[row, block] = len(times)
-                times += [time_s] * size
-                variance += [power] * size
+                times += [time_s] * BLOCKS[block]
+                variance += [power] * BLOCKS[block]
     tau_s, clock = np.unique(np.array(times, dtype=np.float64), return_inverse=True)
     starts = np.array([sensor.starts_tracks for sensor in sensors], dtype=np.bool_)
     return filters.Sensors(starts, columns, np.array(variance, dtype=np.float64), clock.astype(np.int64), tau_s)
@@ -225,22 +232,46 @@ class Memory:
             np.zeros((filters.RING + 1, sizes[1]), dtype=np.int64),
             np.full((filters.RING, 3), filters.NEVER, dtype=np.int64),
         )
-        self.belief = self.belief_at(filters.RING)
-        self.belief.sensor_us[:, [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO]] = filters.NEVER
-        self.belief.sensor_noise[:, [filters.BY_STEP, filters.BY_NIS, filters.STRAIN]] = 1.0
-        self.belief.head[filters.RING_DUE] = filters.NEVER
-        self.belief.sums[filters.MOMENT_NIS] = np.nan
+        every = self.beliefs()
+        every.sensor_us[..., [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO]] = filters.NEVER
+        every.sensor_noise[..., [filters.BY_STEP, filters.BY_NIS, filters.STRAIN]] = 1.0
+        every.head[:, filters.RING_DUE] = filters.NEVER
+        every.sums[:, filters.MOMENT_NIS] = np.nan
+        self.belief = self.beliefs(filters.RING)
 
-    def belief_at(self, slot: int) -> filters.Belief:
-        """Return a belief of the ring, in shape; the arrays are views."""
-        views = _shaped(self.ring.floats[slot], self.floats) | _shaped(self.ring.integers[slot], self.integers)
+    def take(self, other: Self) -> None:
+        """Remember what another memory of the same size does."""
+        for mine, theirs in zip(self.ring, other.ring, strict=True):
+            mine[...] = theirs
+
+    def grown(self, settings: Settings, known: filters.Sensors, sensors: filters.Sensors) -> "Memory":
+        """Return the same memory with room for more: further sensors, or shared errors that a known one now brings."""
+        larger = Memory(settings, sensors)
+        larger.ring.at[:] = self.ring.at
+        old, new = self.beliefs(), larger.beliefs()
+        for name in ("x", "w", "sums", "clock", "head"):
+            getattr(new, name)[...] = getattr(old, name)
+        for name in ("sensor_noise", "sensor_us"):
+            getattr(new, name)[:, : len(known.starts)] = getattr(old, name)
+        d = settings.state_size
+        new.P[..., :d] = old.P[..., :d]
+        for block, size in enumerate(BLOCKS):
+            has = known.columns[:, block] >= 0
+            part = np.arange(size)
+            source, target = (each.columns[: len(has), block][has, None] + part for each in (known, sensors))
+            new.P[..., d + target.ravel()] = old.P[..., d + source.ravel()]
+        return larger
+
+    def beliefs(self, slots: int | slice = slice(None)) -> filters.Belief:
+        """Return beliefs of the ring, in shape; the arrays are views."""
+        views = _shaped(self.ring.floats[slots], self.floats) | _shaped(self.ring.integers[slots], self.integers)
         return filters.Belief(**views)
 
 
 def _shaped(flat: NDArray, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray]:
-    """Cut a flat row into arrays of these shapes, without copying."""
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
-    return {name: part.reshape(shapes[name]) for name, part in zip(shapes, np.split(flat, ends), strict=False)}
+    """Cut flat rows into arrays of these shapes, without copying."""
+    parts = np.split(flat, np.cumsum([int(np.prod(shape)) for shape in shapes.values()]), axis=-1)
+    return {name: part.reshape(*flat.shape[:-1], *shapes[name]) for name, part in zip(shapes, parts, strict=False)}
 
 
 class OutputRows:

@@ -1,6 +1,6 @@
 """What did the sensors measure, when, and how far can it be trusted? The one time-ordered table for every filter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
@@ -244,8 +244,8 @@ def measurements_of(
 def merge(*batches: Measurements) -> Measurements:
     """Merge batches into one table in time order.
 
-    Rows of equal time are put in the order of sensor name, then of their batch, so the order of the arguments does
-    not matter to the result unless two batches hold rows of one sensor at one time.
+    Rows of equal time are put in the order of sensor name, then of what they say, so neither the order of the
+    arguments nor the way in which the rows were split matters to the result.
 
     Parameters
     ----------
@@ -273,11 +273,42 @@ def merge(*batches: Measurements) -> Measurements:
     if not batches:
         return _empty()
     columns = {name: np.concatenate(parts) for name, parts in whole.items()}
-    order = np.lexsort((columns["sensor_id"], columns["time_us"]))
+    order = canonical_order(columns["time_us"], columns["sensor_id"], [columns[name] for name in ROW_COLUMNS[2:]])
     stats: dict = {}
     for batch in batches:
         stats.update(batch.stats)
     return Measurements(**{name: values[order] for name, values in columns.items()}, sensors=ordered, stats=stats)
+
+
+def canonical_order(
+    time_us: NDArray[np.int64], rank: NDArray[np.integer], content: Sequence[NDArray]
+) -> NDArray[np.intp]:
+    """Return the one order in which filters see rows, however they arrived: time, sensor, then what a row says.
+
+    Parameters
+    ----------
+    time_us : (n,) int64
+        Times. [us, UTC]
+    rank : (n,) int
+        Place of each row's sensor among the names in order.
+    content : sequence of (n, ...) ndarray
+        What tells rows of one sensor at one time apart; compared bit by bit, so NaN has a place of its own.
+
+    Returns
+    -------
+    (n,) intp
+        Indices that put the rows in order.
+    """
+    order = np.lexsort((rank, time_us))
+    time_us, rank = time_us[order], rank[order]
+    tied = (time_us[1:] == time_us[:-1]) & (rank[1:] == rank[:-1])
+    if tied.any():
+        rows = np.append(tied, False) | np.append(False, tied)
+        few = order[rows]
+        keys = [one[few].reshape(len(few), -1) for one in content]
+        bits = np.hstack([(key if key.dtype.kind == "i" else key.view(np.int64)).astype(np.int64) for key in keys])
+        order[rows] = few[np.lexsort((*bits.T[::-1], rank[rows], time_us[rows]))]
+    return order
 
 
 def _sensors(batches: tuple[Measurements, ...]) -> Iterator[Sensor]:

@@ -384,7 +384,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
     M, D, N = belief.P.shape[1], belief.P.shape[2], belief.P.shape[3]
     clock, about, noise, head = belief.clock, belief.sensor_us, belief.sensor_noise, belief.head
     recover_us = np.int64(options[0] * 1e6)
-    step_us = np.int64(options[1] * 1e6)
+    step_us = max(np.int64(options[1] * 1e6), 1)
     robust = int(options[2])
     variance = sensors.variance
     F, Q, Pi = np.zeros((D, D)), np.zeros((D, D)), np.zeros((M, M))
