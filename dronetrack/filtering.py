@@ -207,7 +207,7 @@ def shares_errors(table: Measurements) -> NDArray[np.bool_]:
 def kernel_rows(table: Measurements) -> filters.Rows:
     """Bring a table to the kernel's side of the wall."""
     root = np.empty((len(table), 3, 3))
-    filters.shared_root_rows(table.z, table.site_ecef_m, table.site_cov, root)
+    filters.shared_root_rows(table.site_cov, root)
     return filters.Rows(table.time_us, table.sensor_id, table.kind, table.z, table.cov, table.site_ecef_m, root)
 
 

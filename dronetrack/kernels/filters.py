@@ -10,8 +10,8 @@ w           weights of the models
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
 refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
 
-Each sensor owns up to seven shared errors: three of unit variance that scale the Cholesky factor of the row's
-`site_cov` (first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
+Each sensor owns up to seven shared errors: three of unit variance that scale the root of the row's `site_cov`
+(first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
 """
 
 from typing import NamedTuple
@@ -628,37 +628,42 @@ def update_one(x, P, w, rows, i, k, scale, share, variance, point, near, own, H,
 
 
 @kernel
-def shared_root_rows(z, site, site_cov, root):
-    """Fill root (n, 3, 3), C C' = site_cov, from the Cholesky factor in local axes: these turn slowly along a track."""
-    T, A, L = np.empty((3, 3)), np.empty((3, 3)), np.zeros((3, 3))
-    for n in range(z.shape[0]):
-        place = z[n] if np.isnan(site[n, 0]) else site[n]
+def shared_root_rows(site_cov, root):
+    """Fill root (n, 3, 3), the symmetric C with C C = site_cov, by Jacobi rotations.
+
+    Of all roots only this one turns as the covariance turns. A triangular one of a covariance without full rank, such
+    as that of a height, does not: when the up of one row differs from that of the next by a millionth, it gives the
+    one error to other columns, and the filter takes what rows share for something new.
+    """
+    A, V = np.empty((3, 3)), np.empty((3, 3))
+    for n in range(site_cov.shape[0]):
         trace = site_cov[n, 0, 0] + site_cov[n, 1, 1] + site_cov[n, 2, 2]
         for i in range(3):
             for j in range(3):
                 root[n, i, j] = 0.0
-        if np.isnan(place[0]) or trace <= 0.0:
+                A[i, j] = site_cov[n, i, j]
+                V[i, j] = 1.0 if i == j else 0.0
+        if trace <= 0.0:
             continue
-        up = up_one(place)
-        level = np.sqrt(place[0] ** 2 + place[1] ** 2)
-        T[0, 0], T[0, 1], T[0, 2] = (-place[1] / level, place[0] / level, 0.0) if level > 1.0 else (0.0, 1.0, 0.0)
-        T[2, 0], T[2, 1], T[2, 2] = up
-        T[1, 0] = up[1] * T[0, 2] - up[2] * T[0, 1]
-        T[1, 1] = up[2] * T[0, 0] - up[0] * T[0, 2]
-        T[1, 2] = up[0] * T[0, 1] - up[1] * T[0, 0]
-        for i in range(3):
-            for j in range(3):
-                A[i, j] = 1e-12 * trace if i == j else 0.0
-                for a in range(3):
-                    for b in range(3):
-                        A[i, j] += T[i, a] * site_cov[n, a, b] * T[j, b]
-        for i in range(3):
-            for j in range(i + 1):
-                s = A[i, j]
-                for k in range(j):
-                    s -= L[i, k] * L[j, k]
-                L[i, j] = np.sqrt(max(s, 0.0)) if i == j else (s / L[j, j] if L[j, j] > 0.0 else 0.0)
-        for i in range(3):
-            for j in range(3):
-                for k in range(j, 3):
-                    root[n, i, j] += T[k, i] * L[k, j]
+        for _ in range(8):
+            if np.abs(A[0, 1]) + np.abs(A[0, 2]) + np.abs(A[1, 2]) <= 1e-17 * trace:
+                break
+            for i in range(3):
+                p, q = i, (i + 1) % 3
+                if A[p, q] == 0.0:
+                    continue
+                theta = 0.5 * (A[q, q] - A[p, p]) / A[p, q]
+                t = (1.0 if theta >= 0.0 else -1.0) / (np.abs(theta) + np.sqrt(theta * theta + 1.0))
+                c = 1.0 / np.sqrt(t * t + 1.0)
+                s = t * c
+                for k in range(3):
+                    A[k, p], A[k, q] = c * A[k, p] - s * A[k, q], s * A[k, p] + c * A[k, q]
+                    V[k, p], V[k, q] = c * V[k, p] - s * V[k, q], s * V[k, p] + c * V[k, q]
+                for k in range(3):
+                    A[p, k], A[q, k] = c * A[p, k] - s * A[q, k], s * A[p, k] + c * A[q, k]
+                A[p, q] = A[q, p] = 0.0
+        for k in range(3):
+            size = np.sqrt(max(A[k, k], 0.0))
+            for i in range(3):
+                for j in range(3):
+                    root[n, i, j] += size * V[i, k] * V[j, k]
