@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dronetrack.kernels import kernel
+from dronetrack.kernels.mixture import combine_one, mix_one
+from dronetrack.kernels.mixture import weigh_one as weigh_models_one
 from dronetrack.kernels.motion import model_one, switching_one, turned_one, up_one
 from dronetrack.kernels.updates import (
     HEIGHT,
@@ -156,43 +158,6 @@ def copy_hypothesis_one(x, P, w, x_to, P_to, w_to):
 
 
 @kernel
-def combine_one(w, x, P, x_out, P_out):
-    """Moments of a mixture: its mean, and its covariance with the spread between the models."""
-    M, D = x.shape
-    N = P.shape[2]
-    for i in range(D):
-        x_out[i] = 0.0
-        for m in range(M):
-            x_out[i] += w[m] * x[m, i]
-    for i in range(D):
-        for j in range(N):
-            s = 0.0
-            for m in range(M):
-                s += w[m] * P[m, i, j]
-            P_out[i, j] = s
-        for j in range(D):
-            s = 0.0
-            for m in range(M):
-                s += w[m] * (x[m, i] - x_out[i]) * (x[m, j] - x_out[j])
-            P_out[i, j] += s
-
-
-@kernel
-def mix_one(w, x, P, Pi, room_x, room_P):
-    """Begin a step of the interacting multiple models (Blom, Bar-Shalom 1988, doi:10.1109/9.1299): mix, switch."""
-    M = x.shape[0]
-    switched = np.zeros(M)
-    share = np.empty(M)
-    for m in range(M):
-        for j in range(M):
-            switched[m] += w[j] * Pi[j, m]
-        for j in range(M):
-            share[j] = w[j] * Pi[j, m] / switched[m]
-        combine_one(share, x, P, room_x[m], room_P[m])
-    copy_hypothesis_one(room_x, room_P, switched, x, P, w)
-
-
-@kernel
 def move_one(code, params, dt, phi, clock, x, P, F, Q):
     """Move one model's (x, P) on: P = F P F' + Q for the target, F P phi for its ties to the shared errors."""
     D, N = P.shape
@@ -249,8 +214,10 @@ def predict_one(models, sensors, dt, x, P, w, F, Q, Pi, room_x, room_P):
     for c in range(phi.shape[0]):
         phi[c] = np.exp(-dt / sensors.tau_s[c])
     if M > 1:
-        switching_one(models.rates, dt, Pi, room_P[0, :M, :M])
-        mix_one(w, x, P, Pi, room_x, room_P)
+        switched, share = np.empty(M), np.empty((M, M))
+        switching_one(models.rates, dt, Pi, share)
+        mix_one(w, Pi, x, P, switched, share, room_x, room_P)
+        copy_hypothesis_one(room_x, room_P, switched, x, P, w)
     for m in range(M):
         move_one(models.code[m], models.params[m], dt, phi, sensors.clock, x[m], P[m], F, Q)
 
@@ -602,7 +569,7 @@ def take_back_one(belief, ring, s, now_us, base):
 def update_one(x, P, w, rows, i, k, scale, share, variance, point, near, own, H, y, R, W, L, v):
     """Correct every model of a hypothesis with row i, and weigh the models by how well they foresaw it."""
     M = x.shape[0]
-    best = -np.inf
+    told = np.empty(M)
     for m in range(M):
         parts, _, score = weigh_one(
             x[m], P[m], variance, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
@@ -615,16 +582,8 @@ def update_one(x, P, w, rows, i, k, scale, share, variance, point, near, own, H,
                     own, H, y, R, W, L, v,
                 )  # fmt: skip
             correct_one(x[m], P[m], W, v, parts, share)
-        else:
-            score = -500.0
-        w[m] = np.log(max(w[m], 1e-300)) + share * score
-        best = max(best, w[m])
-    total = 0.0
-    for m in range(M):
-        w[m] = np.exp(w[m] - best)
-        total += w[m]
-    for m in range(M):
-        w[m] /= total
+        told[m] = share * score if parts > 0 else -np.inf
+    weigh_models_one(w, told, w)
 
 
 @kernel
