@@ -52,7 +52,7 @@ ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS = 0, 1, 2, 3, 4
 # Columns of belief.sensor_us
 HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO = 0, 1, 2, 3, 4, 5, 6
 # Columns of belief.sensor_noise
-BY_STEP, BY_NIS, ROWS, STRAIN, BEFORE = 0, 1, 2, 3, 4  # BEFORE: three components
+BY_STEP, BY_NIS, ROWS, STRAIN, BEFORE, PLACE = 0, 1, 2, 3, 4, 7  # the last two: three components each
 # Entries of belief.head
 PENDING, MOMENT, SWAPS, MOVED, RING_NEXT, RING_DUE, TAKEN_BACK = 0, 1, 2, 3, 4, 5, 6
 # Entries of belief.sums
@@ -282,24 +282,29 @@ def clutter_share_one(m, nis, gate, clutter):
 
 
 @kernel
-def noise_one(noise, m, y, R, H, P, dt):
+def noise_one(noise, m, y, R, H, x, P, dt):
     """Learn how much noisier than stated a sensor is, from what is new between two rows that follow closely.
 
-    Errors that rows share cancel in the difference of two innovations. What is left is the fresh noise of both, and
-    what the doubt about the velocity makes of the time between them.
+    The row before is held against where the target was by what is believed now, without this row: so errors that rows
+    share cancel in the difference, and so does what the track has learnt in between. What is left is the fresh noise
+    of both, and what the doubt about the velocity makes of the time between them.
     """
     if 0.0 < dt < 1.0:
         ratio = 0.0
         for r in range(m):
+            new = y[r] - noise[BEFORE + r]
             drift = 0.0
             for i in range(3):
+                new += H[r, i] * (x[i] - dt * x[3 + i] - noise[PLACE + i])
                 for j in range(3):
                     drift += H[r, i] * P[3 + i, 3 + j] * H[r, j]
-            ratio += (y[r] - noise[BEFORE + r]) ** 2 / ((2.0 * R[r, r] + dt * dt * drift) * m)
+            ratio += new * new / ((2.0 * R[r, r] + dt * dt * drift) * m)
         noise[ROWS] = min(noise[ROWS] + 1.0, 200.0)
         noise[BY_STEP] += (min(ratio, 6.0 * noise[BY_STEP]) - noise[BY_STEP]) / (50.0 + noise[ROWS])
     for r in range(m):
         noise[BEFORE + r] = y[r]
+    for i in range(3):
+        noise[PLACE + i] = x[i]
 
 
 @kernel
@@ -362,6 +367,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
     R, L, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((N, 3))
     components = np.zeros(2, dtype=np.int64)
     nis, score = np.zeros(2), np.zeros(2)
+    fresh = 0.0
     fits = np.zeros(2, dtype=np.bool_)
     act = np.zeros(2, dtype=np.int64)
     point = np.zeros(3)
@@ -428,9 +434,10 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if h == 0:
                 out.nis_row[i] = nis[0]
                 if starts:
+                    fresh = fresh_share_one(m, R, L)
                     for r in range(m):
                         R[r, r] /= scale
-                    noise_one(noise[s], m, y, R, H, P_out, (t - about[s, SAID]) * 1e-6)
+                    noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
         # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
         alone = t - clock[0, LAST_HIT] > SUPPORT_US
@@ -447,7 +454,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                     share = clutter_share_one(components[0], nis[0], gate[components[0]], options[4])
                 elif robust == STUDENT_T:
                     scale *= max(1.0, (options[3] + nis[0]) / (options[3] + components[0]))
-                strain_one(noise[s], nis[0] / components[0], (t - about[s, HEARD]) * 1e-6)
+                strain_one(noise[s], nis[0] / components[0], fresh, (t - about[s, HEARD]) * 1e-6)
                 clock[0, HITS] += 1
                 clock[0, LAST_HIT] = t
                 belief.sums[MOMENT_NIS] = nis[0]
@@ -526,11 +533,27 @@ def start_from_one(rows, i, kind, point):
 
 
 @kernel
-def strain_one(noise, strain, gap_s):
-    """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run."""
+def strain_one(noise, strain, fresh, gap_s):
+    """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run.
+
+    Where most of the innovation is of errors that rows share (`fresh` is the other part), a thousand large ones in a
+    row may be one draw: they say little of the noise.
+    """
     noise[STRAIN] += min(1.0, max(0.05, gap_s)) * (strain - noise[STRAIN])
-    noise[BY_NIS] *= 1.0 + (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
+    noise[BY_NIS] *= 1.0 + fresh * fresh * (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
     noise[BY_NIS] = min(NOISIEST, max(1.0, noise[BY_NIS]))
+
+
+@kernel
+def fresh_share_one(m, R, L):
+    """Share of what is new in a row in its innovation's variance L L', mean of the components."""
+    share = 0.0
+    for r in range(m):
+        s = 0.0
+        for q in range(r + 1):
+            s += L[r, q] * L[r, q]
+        share += R[r, r] / s / m
+    return share
 
 
 @kernel
