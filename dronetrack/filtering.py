@@ -214,7 +214,7 @@ def shares_errors(table: Measurements) -> NDArray[np.bool_]:
 def kernel_rows(table: Measurements) -> filters.Rows:
     """Bring a table to the kernel's side of the wall."""
     root = np.empty((len(table), 3, 3))
-    filters.shared_root_rows(table.z, table.site_ecef_m, table.site_cov, root)
+    filters.shared_root_rows(table.site_cov, root)
     return filters.Rows(table.time_us, table.sensor_id, table.kind, table.z, table.cov, table.site_ecef_m, root)
 
 
@@ -224,7 +224,7 @@ class Memory:
     def __init__(self, settings: Settings, sensors: filters.Sensors) -> None:
         m, d, s = len(settings.models.code), settings.state_size, len(sensors.starts)
         self.floats = {"x": (2, m, d), "P": (2, m, d, d + len(sensors.variance)), "w": (2, m)}
-        self.floats |= {"sensor_noise": (s, 7), "sums": (2,)}
+        self.floats |= {"sensor_noise": (s, 10), "sums": (2,)}
         self.integers = {"clock": (2, 5), "sensor_us": (s, 7), "head": (7,)}
         sizes = [sum(int(np.prod(one)) for one in shapes.values()) for shapes in (self.floats, self.integers)]
         self.ring = filters.Ring(

@@ -11,7 +11,7 @@ from dronetrack.border import Border
 from dronetrack.errors import InputError
 from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, merge
 from dronetrack.metrics import chi2_bounds, nees
-from dronetrack.motion import ConstantVelocity
+from dronetrack.motion import ConstantVelocity, CoordinatedTurn, Mixture, Singer, StopAndGo
 from dronetrack.roads import Route
 from dronetrack.sensing import CameraErrors, sightings
 from dronetrack.simulate import (
@@ -27,6 +27,7 @@ from dronetrack.simulate import (
     Radio,
     Sampling,
     Scenario,
+    Switching,
     exact,
     fly,
     scenario,
@@ -35,6 +36,7 @@ from dronetrack.simulate import (
 )
 from dronetrack.simulate.targets import gauss_markov
 
+ORIGIN = scenario("straight").origin
 SHORT = [name for name in scenario_names() if name != "budapest_nadlac"]
 
 
@@ -118,6 +120,44 @@ def test_first_velocities_are_those_of_which_the_model_warns():
     lat, lon, _ = geodesy.ecef_to_geodetic(truth[:, :3])
     velocity = geodesy.ecef_vectors_to_enu(truth[:, 3:], lat, lon)
     np.testing.assert_allclose(velocity.std(axis=0), [15.0, 15.0, 0.5], rtol=0.06)
+
+
+MIXED = Mixture(
+    [ConstantVelocity(1.0), CoordinatedTurn(20.0), StopAndGo(stop_time_s=3.0), Singer()],
+    mean_stay_s=[3.0, 5.0, 8.0, 2.0],
+)
+
+
+def test_steps_of_a_switching_target_have_the_covariance_of_the_model_of_the_step():
+    seconds = np.cumsum(rng_of(30).choice([0.2, 0.5, 0.7], 100))
+    simple = Mixture(MIXED.models[:3], mean_stay_s=MIXED.mean_stay_s[:3])
+    state, which = Switching(simple).draw_models(seconds, 300, ORIGIN, rng_of(31))
+    for model in range(3):
+        run, row = np.nonzero(which[:, 1:] == model)
+        start = state[run, row]
+        move, noise = simple.discretise(model, start[:, :3], np.diff(seconds)[row])
+        assert within(nees(state[run, row + 1] - np.einsum("nij,nj->ni", move, start), noise), 6)
+
+
+def test_a_switching_target_stays_with_a_model_as_long_as_stated():
+    seconds = np.arange(0.0, 200.0, 0.1)
+    _, which = Switching(MIXED).draw_models(seconds, 100, ORIGIN, rng_of(32))
+    share = np.bincount(which.ravel()) / which.size
+    np.testing.assert_allclose(share, MIXED.initial, atol=0.02)
+    for model, stays in enumerate(np.diag(MIXED.switching([0.1])[0])):
+        here = which[:, :-1] == model
+        left = here & (which[:, 1:] != model)
+        assert left.sum() / here.sum() == pytest.approx(1.0 - stays, rel=0.12)  # about a thousand times each
+
+
+def test_a_switching_target_starts_as_fast_as_its_first_model_says():
+    _, which = Switching(MIXED).draw_models(np.array([0.0, 1.0]), 4000, ORIGIN, rng_of(33))
+    state, _ = Switching(MIXED).draw_models(np.array([0.0, 1.0]), 4000, ORIGIN, rng_of(33))
+    lat, lon, _ = ORIGIN
+    velocity = state[:, 0, 3:] @ geodesy.enu_rotation([lat], [lon])[0].T
+    for model, one in enumerate(MIXED.models):
+        spread = [one.parameters[3]] * 2 + [one.parameters[4]]
+        np.testing.assert_allclose(velocity[which[:, 0] == model].std(axis=0), spread, rtol=0.15)
 
 
 def test_gauss_markov_on_even_steps_is_a_first_order_filter():
@@ -296,7 +336,7 @@ def test_a_run_can_be_played_as_it_was_heard():
     np.testing.assert_array_equal(again, np.sort(run.measurements.z[:, 0]))
 
 
-@pytest.mark.parametrize("name", ["turns", "stop_and_go"])
+@pytest.mark.parametrize("name", ["arcs", "traffic"])
 def test_places_are_the_integral_of_velocities(name):
     simulation = simulate(name, runs=4, rng=rng_of(22))
     step_s = np.diff(simulation.time_us)[:, None] * 1e-6
@@ -305,8 +345,8 @@ def test_places_are_the_integral_of_velocities(name):
     assert np.abs(moved - mean).max() < 0.05
 
 
-def test_turns_keep_the_speed_and_turn_as_fast_as_stated():
-    simulation = simulate("turns", runs=20, rng=rng_of(23))
+def test_arcs_keep_the_speed_and_turn_as_fast_as_stated():
+    simulation = simulate("arcs", runs=20, rng=rng_of(23))
     velocity = simulation.state[..., 3:]
     np.testing.assert_allclose(np.linalg.norm(velocity, axis=2), 15.0, rtol=1e-9)
     cosine = np.sum(velocity[:, 1:] * velocity[:, :-1], axis=2) / 15.0**2
@@ -317,8 +357,8 @@ def test_turns_keep_the_speed_and_turn_as_fast_as_stated():
     assert rate.max() < 15.01
 
 
-def test_stop_and_go_stops_and_goes():
-    speed = np.linalg.norm(simulate("stop_and_go", runs=10, rng=rng_of(24)).state[..., 3:], axis=2)
+def test_traffic_stops_and_goes():
+    speed = np.linalg.norm(simulate("traffic", runs=10, rng=rng_of(24)).state[..., 3:], axis=2)
     assert (speed.min(axis=1) < 1e-9).all()
     assert (speed.max(axis=1) > 8.0).all()
     assert speed.max() < 14.0 + 1e-9
@@ -396,7 +436,8 @@ def test_flags_that_lie_send_the_camera_degrees_astray(frame):
 
 def test_a_scenario_knows_whether_its_model_is_true():
     assert scenario("straight").model_is_true
-    assert not scenario("turns").model_is_true
+    assert scenario("turns").model_is_true
+    assert not scenario("arcs").model_is_true
     assert not scenario("stone_soup_ncv").model_is_true  # it starts at a speed of which the filter is not told
     other = ConstantVelocity(horizontal_psd=9.0)
     assert not replace(scenario("straight"), target=NearlyConstantVelocity(other)).model_is_true

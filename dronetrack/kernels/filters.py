@@ -10,8 +10,8 @@ w           weights of the models
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
 refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
 
-Each sensor owns up to seven shared errors: three of unit variance that scale the Cholesky factor of the row's
-`site_cov` (first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
+Each sensor owns up to seven shared errors: three of unit variance that scale the root of the row's `site_cov`
+(first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
 """
 
 from typing import NamedTuple
@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dronetrack.kernels import kernel
+from dronetrack.kernels.mixture import combine_one, mix_one
+from dronetrack.kernels.mixture import weigh_one as weigh_models_one
 from dronetrack.kernels.motion import model_one, switching_one, turned_one, up_one
 from dronetrack.kernels.updates import (
     HEIGHT,
@@ -50,7 +52,7 @@ ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS = 0, 1, 2, 3, 4
 # Columns of belief.sensor_us
 HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO = 0, 1, 2, 3, 4, 5, 6
 # Columns of belief.sensor_noise
-BY_STEP, BY_NIS, ROWS, STRAIN, BEFORE = 0, 1, 2, 3, 4  # BEFORE: three components
+BY_STEP, BY_NIS, ROWS, STRAIN, BEFORE, PLACE = 0, 1, 2, 3, 4, 7  # the last two: three components each
 # Entries of belief.head
 PENDING, MOMENT, SWAPS, MOVED, RING_NEXT, RING_DUE, TAKEN_BACK = 0, 1, 2, 3, 4, 5, 6
 # Entries of belief.sums
@@ -156,43 +158,6 @@ def copy_hypothesis_one(x, P, w, x_to, P_to, w_to):
 
 
 @kernel
-def combine_one(w, x, P, x_out, P_out):
-    """Moments of a mixture: its mean, and its covariance with the spread between the models."""
-    M, D = x.shape
-    N = P.shape[2]
-    for i in range(D):
-        x_out[i] = 0.0
-        for m in range(M):
-            x_out[i] += w[m] * x[m, i]
-    for i in range(D):
-        for j in range(N):
-            s = 0.0
-            for m in range(M):
-                s += w[m] * P[m, i, j]
-            P_out[i, j] = s
-        for j in range(D):
-            s = 0.0
-            for m in range(M):
-                s += w[m] * (x[m, i] - x_out[i]) * (x[m, j] - x_out[j])
-            P_out[i, j] += s
-
-
-@kernel
-def mix_one(w, x, P, Pi, room_x, room_P):
-    """Begin a step of the interacting multiple models (Blom, Bar-Shalom 1988, doi:10.1109/9.1299): mix, switch."""
-    M = x.shape[0]
-    switched = np.zeros(M)
-    share = np.empty(M)
-    for m in range(M):
-        for j in range(M):
-            switched[m] += w[j] * Pi[j, m]
-        for j in range(M):
-            share[j] = w[j] * Pi[j, m] / switched[m]
-        combine_one(share, x, P, room_x[m], room_P[m])
-    copy_hypothesis_one(room_x, room_P, switched, x, P, w)
-
-
-@kernel
 def move_one(code, params, dt, phi, clock, x, P, F, Q):
     """Move one model's (x, P) on: P = F P F' + Q for the target, F P phi for its ties to the shared errors."""
     D, N = P.shape
@@ -249,8 +214,10 @@ def predict_one(models, sensors, dt, x, P, w, F, Q, Pi, room_x, room_P):
     for c in range(phi.shape[0]):
         phi[c] = np.exp(-dt / sensors.tau_s[c])
     if M > 1:
-        switching_one(models.rates, dt, Pi, room_P[0, :M, :M])
-        mix_one(w, x, P, Pi, room_x, room_P)
+        switched, share = np.empty(M), np.empty((M, M))
+        switching_one(models.rates, dt, Pi, share)
+        mix_one(w, Pi, x, P, switched, share, room_x, room_P)
+        copy_hypothesis_one(room_x, room_P, switched, x, P, w)
     for m in range(M):
         move_one(models.code[m], models.params[m], dt, phi, sensors.clock, x[m], P[m], F, Q)
 
@@ -315,24 +282,29 @@ def clutter_share_one(m, nis, gate, clutter):
 
 
 @kernel
-def noise_one(noise, m, y, R, H, P, dt):
+def noise_one(noise, m, y, R, H, x, P, dt):
     """Learn how much noisier than stated a sensor is, from what is new between two rows that follow closely.
 
-    Errors that rows share cancel in the difference of two innovations. What is left is the fresh noise of both, and
-    what the doubt about the velocity makes of the time between them.
+    The row before is held against where the target was by what is believed now, without this row: so errors that rows
+    share cancel in the difference, and so does what the track has learnt in between. What is left is the fresh noise
+    of both, and what the doubt about the velocity makes of the time between them.
     """
     if 0.0 < dt < 1.0:
         ratio = 0.0
         for r in range(m):
+            new = y[r] - noise[BEFORE + r]
             drift = 0.0
             for i in range(3):
+                new += H[r, i] * (x[i] - dt * x[3 + i] - noise[PLACE + i])
                 for j in range(3):
                     drift += H[r, i] * P[3 + i, 3 + j] * H[r, j]
-            ratio += (y[r] - noise[BEFORE + r]) ** 2 / ((2.0 * R[r, r] + dt * dt * drift) * m)
+            ratio += new * new / ((2.0 * R[r, r] + dt * dt * drift) * m)
         noise[ROWS] = min(noise[ROWS] + 1.0, 200.0)
         noise[BY_STEP] += (min(ratio, 6.0 * noise[BY_STEP]) - noise[BY_STEP]) / (50.0 + noise[ROWS])
     for r in range(m):
         noise[BEFORE + r] = y[r]
+    for i in range(3):
+        noise[PLACE + i] = x[i]
 
 
 @kernel
@@ -395,6 +367,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
     R, L, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((N, 3))
     components = np.zeros(2, dtype=np.int64)
     nis, score = np.zeros(2), np.zeros(2)
+    fresh = 0.0
     fits = np.zeros(2, dtype=np.bool_)
     act = np.zeros(2, dtype=np.int64)
     point = np.zeros(3)
@@ -461,9 +434,10 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if h == 0:
                 out.nis_row[i] = nis[0]
                 if starts:
+                    fresh = fresh_share_one(m, R, L)
                     for r in range(m):
                         R[r, r] /= scale
-                    noise_one(noise[s], m, y, R, H, P_out, (t - about[s, SAID]) * 1e-6)
+                    noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
         # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
         alone = t - clock[0, LAST_HIT] > SUPPORT_US
@@ -480,7 +454,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                     share = clutter_share_one(components[0], nis[0], gate[components[0]], options[4])
                 elif robust == STUDENT_T:
                     scale *= max(1.0, (options[3] + nis[0]) / (options[3] + components[0]))
-                strain_one(noise[s], nis[0] / components[0], (t - about[s, HEARD]) * 1e-6)
+                strain_one(noise[s], nis[0] / components[0], fresh, (t - about[s, HEARD]) * 1e-6)
                 clock[0, HITS] += 1
                 clock[0, LAST_HIT] = t
                 belief.sums[MOMENT_NIS] = nis[0]
@@ -559,11 +533,27 @@ def start_from_one(rows, i, kind, point):
 
 
 @kernel
-def strain_one(noise, strain, gap_s):
-    """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run."""
+def strain_one(noise, strain, fresh, gap_s):
+    """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run.
+
+    Where most of the innovation is of errors that rows share (`fresh` is the other part), a thousand large ones in a
+    row may be one draw: they say little of the noise.
+    """
     noise[STRAIN] += min(1.0, max(0.05, gap_s)) * (strain - noise[STRAIN])
-    noise[BY_NIS] *= 1.0 + (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
+    noise[BY_NIS] *= 1.0 + fresh * fresh * (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
     noise[BY_NIS] = min(NOISIEST, max(1.0, noise[BY_NIS]))
+
+
+@kernel
+def fresh_share_one(m, R, L):
+    """Share of what is new in a row in its innovation's variance L L', mean of the components."""
+    share = 0.0
+    for r in range(m):
+        s = 0.0
+        for q in range(r + 1):
+            s += L[r, q] * L[r, q]
+        share += R[r, r] / s / m
+    return share
 
 
 @kernel
@@ -602,7 +592,7 @@ def take_back_one(belief, ring, s, now_us, base):
 def update_one(x, P, w, rows, i, k, scale, share, variance, point, near, own, H, y, R, W, L, v):
     """Correct every model of a hypothesis with row i, and weigh the models by how well they foresaw it."""
     M = x.shape[0]
-    best = -np.inf
+    told = np.empty(M)
     for m in range(M):
         parts, _, score = weigh_one(
             x[m], P[m], variance, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
@@ -615,50 +605,47 @@ def update_one(x, P, w, rows, i, k, scale, share, variance, point, near, own, H,
                     own, H, y, R, W, L, v,
                 )  # fmt: skip
             correct_one(x[m], P[m], W, v, parts, share)
-        else:
-            score = -500.0
-        w[m] = np.log(max(w[m], 1e-300)) + share * score
-        best = max(best, w[m])
-    total = 0.0
-    for m in range(M):
-        w[m] = np.exp(w[m] - best)
-        total += w[m]
-    for m in range(M):
-        w[m] /= total
+        told[m] = share * score if parts > 0 else -np.inf
+    weigh_models_one(w, told, w)
 
 
 @kernel
-def shared_root_rows(z, site, site_cov, root):
-    """Fill root (n, 3, 3), C C' = site_cov, from the Cholesky factor in local axes: these turn slowly along a track."""
-    T, A, L = np.empty((3, 3)), np.empty((3, 3)), np.zeros((3, 3))
-    for n in range(z.shape[0]):
-        place = z[n] if np.isnan(site[n, 0]) else site[n]
+def shared_root_rows(site_cov, root):
+    """Fill root (n, 3, 3), the symmetric C with C C = site_cov, by Jacobi rotations.
+
+    Of all roots only this one turns as the covariance turns. A triangular one of a covariance without full rank, such
+    as that of a height, does not: when the up of one row differs from that of the next by a millionth, it gives the
+    one error to other columns, and the filter takes what rows share for something new.
+    """
+    A, V = np.empty((3, 3)), np.empty((3, 3))
+    for n in range(site_cov.shape[0]):
         trace = site_cov[n, 0, 0] + site_cov[n, 1, 1] + site_cov[n, 2, 2]
         for i in range(3):
             for j in range(3):
                 root[n, i, j] = 0.0
-        if np.isnan(place[0]) or trace <= 0.0:
+                A[i, j] = site_cov[n, i, j]
+                V[i, j] = 1.0 if i == j else 0.0
+        if trace <= 0.0:
             continue
-        up = up_one(place)
-        level = np.sqrt(place[0] ** 2 + place[1] ** 2)
-        T[0, 0], T[0, 1], T[0, 2] = (-place[1] / level, place[0] / level, 0.0) if level > 1.0 else (0.0, 1.0, 0.0)
-        T[2, 0], T[2, 1], T[2, 2] = up
-        T[1, 0] = up[1] * T[0, 2] - up[2] * T[0, 1]
-        T[1, 1] = up[2] * T[0, 0] - up[0] * T[0, 2]
-        T[1, 2] = up[0] * T[0, 1] - up[1] * T[0, 0]
-        for i in range(3):
-            for j in range(3):
-                A[i, j] = 1e-12 * trace if i == j else 0.0
-                for a in range(3):
-                    for b in range(3):
-                        A[i, j] += T[i, a] * site_cov[n, a, b] * T[j, b]
-        for i in range(3):
-            for j in range(i + 1):
-                s = A[i, j]
-                for k in range(j):
-                    s -= L[i, k] * L[j, k]
-                L[i, j] = np.sqrt(max(s, 0.0)) if i == j else (s / L[j, j] if L[j, j] > 0.0 else 0.0)
-        for i in range(3):
-            for j in range(3):
-                for k in range(j, 3):
-                    root[n, i, j] += T[k, i] * L[k, j]
+        for _ in range(8):
+            if np.abs(A[0, 1]) + np.abs(A[0, 2]) + np.abs(A[1, 2]) <= 1e-17 * trace:
+                break
+            for i in range(3):
+                p, q = i, (i + 1) % 3
+                if A[p, q] == 0.0:
+                    continue
+                theta = 0.5 * (A[q, q] - A[p, p]) / A[p, q]
+                t = (1.0 if theta >= 0.0 else -1.0) / (np.abs(theta) + np.sqrt(theta * theta + 1.0))
+                c = 1.0 / np.sqrt(t * t + 1.0)
+                s = t * c
+                for k in range(3):
+                    A[k, p], A[k, q] = c * A[k, p] - s * A[k, q], s * A[k, p] + c * A[k, q]
+                    V[k, p], V[k, q] = c * V[k, p] - s * V[k, q], s * V[k, p] + c * V[k, q]
+                for k in range(3):
+                    A[p, k], A[q, k] = c * A[p, k] - s * A[q, k], s * A[p, k] + c * A[q, k]
+                A[p, q] = A[q, p] = 0.0
+        for k in range(3):
+            size = np.sqrt(max(A[k, k], 0.0))
+            for i in range(3):
+                for j in range(3):
+                    root[n, i, j] += size * V[i, k] * V[j, k]

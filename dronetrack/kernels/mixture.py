@@ -3,13 +3,14 @@
 Legend
 ------
 M             number of models
-N             size of the state; the target first (d components), then whatever shares the state with it
+D             size of the state; the target first (d components), then whatever shares the state with it
+N             D, or more: the state is tied to N - D further quantities of mean zero
 mu (M,)       probability of each model
 Pi (M, M)     probability of a switch from model i (row) to model j (column) over the step
 c (M,)        predicted probabilities, c_j = sum_i mu_i Pi_ij
 share (M, M)  share of model i (column) in what model j (row) starts from, mu_i Pi_ij / c_j
-X (M, N)      mean under each model
-P (M, N, N)   covariance under each model
+X (M, D)      mean under each model
+P (M, D, N)   covariance under each model
 W (N, 3)      P H' L^-T with S = L L', so that P - W W' is the updated covariance
 
 One step is: `mix_one`, then predict each model (`motion.predict_one`), then update each with the measurement, then
@@ -29,7 +30,7 @@ LOG_2PI = np.log(2.0 * np.pi)
 @kernel
 def mix_one(mu, Pi, X, P, c, share, X_out, P_out):
     """Fill c, share, and the mean and covariance from which each model takes the step."""
-    M, N = X.shape
+    M, D = X.shape
     for j in range(M):
         c[j] = 0.0
         for i in range(M):
@@ -38,7 +39,7 @@ def mix_one(mu, Pi, X, P, c, share, X_out, P_out):
         for i in range(M):
             # A model that nothing leads to takes the step from itself.
             share[j, i] = share[j, i] / c[j] if c[j] > 0.0 else (1.0 if i == j else 0.0)
-        for a in range(N):
+        for a in range(D):
             s = 0.0
             for i in range(M):
                 s += share[j, i] * (X[i, a] - X[j, a])
@@ -48,15 +49,20 @@ def mix_one(mu, Pi, X, P, c, share, X_out, P_out):
 
 @kernel
 def spread_one(w, X, P, x, P_out):
-    """Fill the covariance about `x` of models with the weights `w` (M,)."""
-    M, N = X.shape
-    for a in range(N):
+    """Fill the covariance about `x` of models with the weights `w` (M,); ties to what has no mean are averaged."""
+    M, D, N = P.shape
+    for a in range(D):
         for b in range(a + 1):
             s = 0.0
             for i in range(M):
                 s += w[i] * (P[i, a, b] + (X[i, a] - x[a]) * (X[i, b] - x[b]))
             P_out[a, b] = s
             P_out[b, a] = s
+        for b in range(D, N):
+            s = 0.0
+            for i in range(M):
+                s += w[i] * P[i, a, b]
+            P_out[a, b] = s
 
 
 @kernel
@@ -82,8 +88,8 @@ def weigh_one(c, log_likelihood, mu):
 @kernel
 def combine_one(mu, X, P, x, P_out):
     """Fill the mean and covariance of the mixture."""
-    M, N = X.shape
-    for a in range(N):
+    M, D = X.shape
+    for a in range(D):
         s = 0.0
         for i in range(1, M):
             s += mu[i] * (X[i, a] - X[0, a])

@@ -223,7 +223,7 @@ def _whitened(
     rows = table.take(usable)
     place = truth.at(rows.time_us).state[:, :3]
     axes = geodesy.enu_rotation(*geodesy.ecef_to_geodetic(place)[:2])
-    shared = _roots(rows, axes)
+    shared = _roots(rows)
     out = np.zeros((len(rows), 3, 9))
     for kind, jacobian in ((POSITION, _of_position), (LINE_OF_SIGHT, _of_line), (HEIGHT, _of_height)):
         mine = rows.kind == kind
@@ -269,9 +269,7 @@ def _of_line(place: Floats, site: Floats, axes: Floats) -> _Jacobian:
     return (moved, -moved, across), turned
 
 
-def _roots(rows: Measurements, axes: Floats) -> Floats:
-    """Root C of each row's shared covariance, C C' = site_cov, triangular in east, north, up."""
-    local = axes @ rows.site_cov @ np.swapaxes(axes, 1, 2)
-    scale = np.maximum(np.trace(local, axis1=1, axis2=2), 1e-12)[:, None, None]
-    there = np.asarray(rows.site_cov.any(axis=(1, 2)))[:, None, None]
-    return there * (np.swapaxes(axes, 1, 2) @ np.linalg.cholesky(local + 1e-12 * scale * np.eye(3)))
+def _roots(rows: Measurements) -> Floats:
+    """Symmetric root C of each row's shared covariance, C C = site_cov: it turns as the covariance turns."""
+    square, axes = np.linalg.eigh(rows.site_cov)
+    return (axes * np.sqrt(np.maximum(square, 0.0))[:, None, :]) @ np.swapaxes(axes, 1, 2)

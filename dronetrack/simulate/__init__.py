@@ -9,7 +9,7 @@ from dronetrack.simulate.flight import Flight, FlightErrors, Mount, fly
 from dronetrack.simulate.library import scenario, scenario_names
 from dronetrack.simulate.scenarios import Radio, Run, Scenario, Simulation, simulate
 from dronetrack.simulate.sensors import FROM_CLUTTER, FROM_LOOK_ALIKE, FROM_TARGET, Contacts, Positions, Sampling
-from dronetrack.simulate.targets import AlongRoute, Free, Legs, NearlyConstantVelocity, StopAndGo, Turns
+from dronetrack.simulate.targets import AlongRoute, Free, Legs, NearlyConstantVelocity, StopAndGo, Switching, Turns
 
 __all__ = [
     "FROM_CLUTTER",
@@ -32,6 +32,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "StopAndGo",
+    "Switching",
     "Turns",
     "exact",
     "fly",

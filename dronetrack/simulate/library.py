@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dronetrack import motion
 from dronetrack.errors import InputError
 from dronetrack.geodesy import msl_to_hae
 from dronetrack.motion import ConstantVelocity
@@ -14,9 +15,24 @@ from dronetrack.sensing import CameraErrors
 from dronetrack.simulate.cameras import Camera, LookAlike, exact
 from dronetrack.simulate.scenarios import Radio, Scenario
 from dronetrack.simulate.sensors import Contacts, Positions, Sampling
-from dronetrack.simulate.targets import AlongRoute, Legs, NearlyConstantVelocity, StopAndGo, Turns
+from dronetrack.simulate.targets import AlongRoute, Legs, NearlyConstantVelocity, StopAndGo, Switching, Turns
 
 ROAD = ConstantVelocity()
+BENDS = motion.Mixture(
+    [
+        ConstantVelocity(horizontal_psd=0.5),
+        motion.CoordinatedTurn(10.0, horizontal_psd=0.5),
+        motion.CoordinatedTurn(-10.0, horizontal_psd=0.5),
+    ],
+    mean_stay_s=[10.0, 8.0, 8.0],
+)
+TRAFFIC = motion.Mixture(
+    [
+        motion.StopAndGo(speed_std_mps=10.0, stop_time_s=30.0),
+        motion.StopAndGo(speed_std_mps=0.3, climb_std_mps=0.05, stop_time_s=1.5),
+    ],
+    mean_stay_s=[25.0, 15.0],
+)
 KNOT_MPS = 1852.0 / 3600.0
 
 # M5 from Budapest past Kecskemet to Szeged, M43 over the Tisza past Mako, and A1 behind the border past Nadlac. Typed
@@ -56,26 +72,50 @@ def straight_camera() -> Scenario:
 
 
 def turns() -> Scenario:
-    """Coordinated turns of 5 to 15 degrees a second at 15 m/s between straight stretches, seen by a camera."""
+    """Straight stretches of 10 s and turns of 10 degrees a second to either side, drawn as the mixture says."""
     return Scenario(
         "turns",
-        "a car that turns and drives straight in turn; the filter is told of nearly constant velocity only",
+        "a car that drives straight and turns, switching as the filter's mixture of three models says",
         120.0,
-        Turns(),
+        Switching(BENDS),
         (Camera("D1", sampling=Sampling(rate_hz=5.0)),),
-        motion=ROAD,
+        motion=BENDS,
     )
 
 
 def stop_and_go() -> Scenario:
-    """City traffic: acceleration, cruise, brakes, standstill; seen by a camera."""
+    """City traffic that drives for 25 s and stands for 15 on average, drawn as the mixture says."""
     return Scenario(
         "stop_and_go",
-        "city traffic with stops of half a minute; the filter is told of nearly constant velocity only",
+        "traffic that drives and stands, switching as the filter's mixture of two models says",
+        240.0,
+        Switching(TRAFFIC),
+        (Camera("D1", sampling=Sampling(rate_hz=5.0)),),
+        motion=TRAFFIC,
+    )
+
+
+def arcs() -> Scenario:
+    """Exact arcs of 5 to 15 degrees a second at 15 m/s between straight stretches, which no model here describes."""
+    return Scenario(
+        "arcs",
+        "a car that keeps its speed, turns by arcs and drives straight; the filter is told of `turns`",
+        120.0,
+        Turns(),
+        (Camera("D1", sampling=Sampling(rate_hz=5.0)),),
+        motion=BENDS,
+    )
+
+
+def traffic() -> Scenario:
+    """City traffic: acceleration, cruise, brakes, standstill on a straight road, which no model here describes."""
+    return Scenario(
+        "traffic",
+        "even acceleration, cruise, brakes and stops of half a minute; the filter is told of `stop_and_go`",
         240.0,
         StopAndGo(),
         (Camera("D1", sampling=Sampling(rate_hz=5.0)),),
-        motion=ROAD,
+        motion=TRAFFIC,
     )
 
 
@@ -278,8 +318,8 @@ def stone_soup_ncv() -> Scenario:
 _NAMED: dict[str, Callable[[], Scenario]] = {
     make.__name__: make
     for make in (
-        straight, straight_camera, turns, stop_and_go, tunnel, look_alike, biased_gimbal, late_radio, budapest_nadlac,
-        imm_turn, bearings_only, stone_soup_ncv,
+        straight, straight_camera, turns, stop_and_go, arcs, traffic, tunnel, look_alike, biased_gimbal, late_radio,
+        budapest_nadlac, imm_turn, bearings_only, stone_soup_ncv,
     )
 }  # fmt: skip
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.metrics import Bound, cramer_rao_bound
-from dronetrack.motion import ConstantVelocity
+from dronetrack.motion import ConstantVelocity, Mixture, Motion
 from dronetrack.simulate.cameras import Camera
 from dronetrack.simulate.sensors import FROM_TARGET, GROUND, Contacts, Positions, Rows, World
-from dronetrack.simulate.targets import NearlyConstantVelocity, Origin, TargetMotion, gauss_markov
+from dronetrack.simulate.targets import NearlyConstantVelocity, Origin, Switching, TargetMotion, gauss_markov
 from dronetrack.tracks import CONFIRMED, Track
 
 START_US = 1_795_470_000_000_000
@@ -60,7 +60,7 @@ class Scenario:
         How the target moves.
     sensors : tuple of Positions, Camera or Contacts
         Who watches.
-    motion : ConstantVelocity, optional
+    motion : ConstantVelocity, Mixture or another model of `dronetrack.motion`, optional
         What a filter is told about the target.
     radio : Radio, optional
         How rows travel.
@@ -77,7 +77,7 @@ class Scenario:
     duration_s: float
     target: TargetMotion
     sensors: tuple[Positions | Contacts | Camera, ...]
-    motion: ConstantVelocity = field(default_factory=ConstantVelocity)
+    motion: Motion | Mixture = field(default_factory=ConstantVelocity)
     radio: Radio = field(default_factory=Radio)
     blind_s: tuple[tuple[float, float], ...] = ()
     truth_step_s: float = 0.5
@@ -94,7 +94,9 @@ class Scenario:
     @property
     def model_is_true(self) -> bool:
         """Whether the target starts and moves as the filter is told, so that consistency and bound are its own."""
-        return self.target == NearlyConstantVelocity(self.motion)
+        if isinstance(self.motion, Mixture):
+            return self.target == Switching(self.motion)
+        return isinstance(self.motion, ConstantVelocity) and self.target == NearlyConstantVelocity(self.motion)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +241,14 @@ class Simulation:
         -------
         Bound
             Mean over the runs; only rows that do come from the target count.
+
+        Raises
+        ------
+        InputError
+            If the scenario's `motion` is not a `ConstantVelocity`.
         """
+        if not isinstance(self.scenario.motion, ConstantVelocity):
+            raise InputError(f"the bound is known for ConstantVelocity only; {self.scenario.name} has another motion.")
         tables = [run.of_target for run in self]
         first = min(int(table.time_us[0]) for table in tables)
         wanted = self.time_us[self.time_us >= first]

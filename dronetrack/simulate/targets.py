@@ -1,4 +1,4 @@
-"""How does the true target move? Exactly as a model says, in turns, with stops, along a road, or as a function says.
+"""How does the true target move? As a model or a mixture says, in turns, with stops, along a road, as a function says.
 
 Every motion has ``draw(seconds, runs, origin, rng)``, which gives the truth of all runs at once: (runs, n, 6) ECEF.
 `seconds` (n,) increases from the start of the scenario; `origin` is latitude [deg], longitude [deg] and height above
@@ -16,7 +16,7 @@ from dronetrack import geodesy
 from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.kernels import simulate as kernels
-from dronetrack.motion import ConstantVelocity
+from dronetrack.motion import ConstantVelocity, Mixture
 from dronetrack.roads import Route
 
 Floats = NDArray[np.float64]
@@ -82,6 +82,61 @@ class NearlyConstantVelocity:
         velocity = np.concatenate([start, start + np.cumsum(kick, axis=1)], axis=1)
         moved = np.cumsum(step_s * velocity[:, :-1] + drift, axis=1)
         return _local_to_ecef(np.concatenate([np.zeros((runs, 1, 3)), moved], axis=1), velocity, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Switching:
+    """A target that moves exactly as a `Mixture` says: by one of its models at a time, and now and then by another.
+
+    It starts at the origin, with a speed as unknown as the model it starts with says: so a filter of that mixture
+    starts as the truth is drawn.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        The models and how long each stays.
+    """
+
+    mixture: Mixture
+
+    def draw(self, seconds: Floats, runs: int, origin: Origin, rng: np.random.Generator) -> Floats:
+        """Return the truth of all runs; see `NearlyConstantVelocity.draw`."""
+        return self.draw_models(seconds, runs, origin, rng)[0]
+
+    def draw_models(
+        self, seconds: Floats, runs: int, origin: Origin, rng: np.random.Generator
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        """Return the truth of all runs, and the model of the step to each row.
+
+        Parameters
+        ----------
+        seconds, runs, origin, rng
+            See `NearlyConstantVelocity.draw`.
+
+        Returns
+        -------
+        state : (runs, n, 6) float64
+            ECEF position [m] and velocity [m/s].
+        model : (runs, n) int64
+            Index into the models of the mixture.
+        """
+        chance, noise = rng.spawn(2)
+        mixture, shape = self.mixture, (runs, len(seconds))
+        lat_deg, lon_deg, alt_hae_m = origin
+        out, which = np.empty((*shape, mixture.state_size)), np.empty(shape, dtype=np.int64)
+        kernels.switching_rows(
+            mixture.codes,
+            mixture.parameters,
+            mixture.rates,
+            np.array(mixture.initial),
+            geodesy.geodetic_to_ecef([lat_deg], [lon_deg], [alt_hae_m])[0],
+            np.diff(seconds, prepend=seconds[:1]),
+            chance.random(shape),
+            noise.normal(size=out.shape),
+            out,
+            which,
+        )
+        return np.ascontiguousarray(out[:, :, :6]), which
 
 
 @dataclass(frozen=True, slots=True)
