@@ -3,6 +3,7 @@ import json
 import zipfile
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 import streams
@@ -264,6 +265,7 @@ def test_a_silence_of_an_hour_leaves_no_room_behind():
     assert len(tracker._passes.final.out.columns.time_us) < 4096
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_the_kernel_is_compiled_once_for_files_and_for_streams():
     track(drive())
     known = len(filters.track_rows.signatures), len(filters.shared_root_rows.signatures)
