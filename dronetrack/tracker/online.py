@@ -148,7 +148,10 @@ class Tracker:
         passes = self._passes
         passes.go_back(passes.window.insert(measurements, start, ids[measurements.sensor_id[start:]], self._rank))
         self._newest_us = max(self._newest_us, int(measurements.time_us[-1]))
-        passes.settle(passes.window.first_at(self._open_from_us))
+        stop = passes.window.first_at(self._open_from_us)
+        if stop == passes.final.row:
+            return self._nothing
+        passes.settle(stop)
         return self._give_out()
 
     def now(self, time_us: int | None = None) -> Track:
@@ -324,9 +327,9 @@ class Tracker:
 
     def _admit(self, batch: Measurements, ids: NDArray[np.int32]) -> NDArray[np.int32]:
         """Make room for new sensors, and for errors that a known one now shares; return all numbers."""
-        new = ids < 0
         sensors, shares = self._sensors, self._shares
-        if new.any():
+        if ids is not self._batch_ids and (ids < 0).any():
+            new = ids < 0
             ids = np.where(new, len(sensors) + np.cumsum(new, dtype=np.int32) - 1, ids).astype(np.int32)
             sensors += tuple(sensor for sensor, is_new in zip(batch.sensors, new, strict=True) if is_new)
             shares = np.append(shares, np.zeros(int(new.sum()), dtype=np.bool_))
@@ -383,17 +386,25 @@ class Tracker:
 
 
 def _track(out: OutputRows, rows: slice, track_id: int) -> Track:
+    """Wrap rows that the kernel wrote. For one row the gate of `Track` would cost more than the filter."""
     columns = out.columns
-    return Track(
-        time_us=columns.time_us[rows],
-        track_id=track_id,
-        status=columns.status[rows],
-        state=columns.state[rows],
-        cov=columns.cov[rows],
-        nis=columns.nis[rows],
-        n_sensors=columns.sensors[rows],
-        stats={"recovered_us": columns.time_us[rows][columns.moved[rows]].tolist()},
-    )
+    track = object.__new__(Track)
+    put = object.__setattr__
+    for name, values in (
+        ("time_us", columns.time_us),
+        ("status", columns.status),
+        ("state", columns.state),
+        ("cov", columns.cov),
+        ("nis", columns.nis),
+        ("n_sensors", columns.sensors),
+    ):
+        mine = values[rows].copy()
+        mine.flags.writeable = False
+        put(track, name, mine)
+    put(track, "track_id", track_id)
+    put(track, "stats", {"recovered_us": track.time_us[columns.moved[rows]].tolist()})
+    put(track, "origin", None)
+    return track
 
 
 def _written(one: Pass) -> dict[str, NDArray]:

@@ -11,7 +11,8 @@ from dronetrack.filtering import Memory, OutputRows, Settings, sensor_table
 from dronetrack.kernels import filters
 from dronetrack.tracker.window import LOT, Window
 
-MARK_ROWS, MARKS = 64, 64  # a mark is set every so many rows; of so many, every second is dropped
+MARK_ROWS, MARKS = 32, 64  # a mark is set every so many rows; of so many, every second is dropped
+FEW = 8  # rows that a look may as well run over itself
 
 BY_ROW = ("verdict", "nis_row")  # what the kernel writes by measurement; the rest is by row of the track
 
@@ -98,9 +99,9 @@ class Mark:
 class Passes:
     """The passes over one window.
 
-    `final` takes only rows that nothing can come before any more. `ahead` goes on from there to the start of the
-    newest moment; a late row sends it back to the last mark before it. The newest moment, to which another sensor may
-    still add, is run on a copy, `tip`, whenever somebody looks.
+    `final` takes only rows that nothing can come before any more. `ahead` goes on from there to a few rows before the
+    newest moment; a late row sends it back to the last mark before it. The rest, and above all the newest moment, to
+    which another sensor may still add, is run on a copy, `tip`, whenever somebody looks.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -157,7 +158,7 @@ class Passes:
         self._marks.clear()
 
     def _catch_up(self) -> None:
-        """Bring the ahead pass to the start of the newest moment."""
+        """Bring the ahead pass near the start of the newest moment."""
         ahead, final, marks, n = self._ahead, self.final, self._marks, len(self.window)
         if ahead.row < final.row:
             if marks and marks[-1].row >= final.row:
@@ -166,7 +167,7 @@ class Passes:
                 marks.clear()
                 ahead.take(final)
         newest = self.window.first_at(int(self.window.time_us[n - 1])) if n else 0
-        while ahead.row < newest:
+        while ahead.row < newest - FEW:
             times = ahead.times_taken_back
             self._run(ahead, min(newest, ahead.row + MARK_ROWS), flush=False)
             if ahead.times_taken_back != times:
