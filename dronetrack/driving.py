@@ -205,7 +205,9 @@ def track_on_road(
     for values in on:
         values.flags.writeable = False
     on_road, on_edge, edge, probability = (values[:n_rows] for values in on)
-    return RoadTrack(out.track(n_rows, track_id, stats, None), on_road, *on_edge.T, edge, probability)
+    s_m, speed_mps, lateral_m, height_m = on_edge.T
+    found = out.track(n_rows, track_id, stats, None)
+    return RoadTrack(found, on_road, s_m, speed_mps, lateral_m, height_m, edge, probability)
 
 
 def road_to_ecef(
@@ -246,8 +248,9 @@ def road_to_ecef(
     ways.x[:, :4] = x[:, KERNEL_ORDER]
     ways.P[:, :4, :4] = P[:, KERNEL_ORDER][:, :, KERNEL_ORDER]
     ways.depth[:] = 1
-    kernels.moments_rows(ways, _graph(road), (motion or AlongRoad())._habits())  # noqa: SLF001
-    return ways.xe, ways.Pe
+    mean, spread = np.empty((len(x), 6)), np.empty((len(x), 6, 6))
+    kernels.moments_rows(ways, _graph(road), (motion or AlongRoad())._habits(), mean, spread)  # noqa: SLF001
+    return mean, spread
 
 
 def ecef_to_road(road: Route, state_ecef: ArrayLike, cov_ecef: ArrayLike) -> tuple[Floats, Floats]:
@@ -315,16 +318,14 @@ def _graph(road: Route | RoadGraph) -> kernels.Graph:
 
 def _ways(n_beliefs: int, n_shared: int, depth: int) -> kernels.Ways:
     """Room for beliefs, all zero, with ties to the shared errors of the sensors."""
-    state, cov = (n_beliefs, 6), (n_beliefs, 6, 6 + n_shared)
     return kernels.Ways(
-        x=np.zeros(state),
-        P=np.zeros(cov),
+        x=np.zeros((n_beliefs, 6)),
+        P=np.zeros((n_beliefs, 6, 6 + n_shared)),
         path=np.zeros((n_beliefs, depth), dtype=np.int64),
         begin=np.zeros((n_beliefs, depth)),
         depth=np.zeros(n_beliefs, dtype=np.int64),
         weight=np.zeros(n_beliefs),
-        xe=np.zeros(state),
-        Pe=np.zeros(cov),
+        bent=np.zeros(n_beliefs, dtype=np.bool_),
     )
 
 

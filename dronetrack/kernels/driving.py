@@ -8,7 +8,7 @@ x (6,)      on a road: arc length s along its way, offsets right and above [m], 
 P (6, N)    covariance of x, and its covariance with the errors that the sensors share (considered, see `updates`)
 path        edges in driving order: 2 * edge, + 1 where driven backwards; `begin` the arc length at which each starts
 weight      probability of each belief
-D           how the point moves per metre of arc length;  X, T, K, U, R  as in `kernels.roads`
+at (6, 3)   a place on a road, see below
 """
 
 from typing import NamedTuple
@@ -51,6 +51,9 @@ GIVEN_UP = 1e-3  # where the road beliefs together weigh less, new ones are star
 RETRY_US = 1_000_000  # this often
 CAP = 12.0  # a refused row costs a belief as much as one of NIS `gate + CAP`
 
+# Rows of a place: X, T, K, U, R of `kernels.roads`, and dR/ds
+POINT, AHEAD, BEND, UP, RIGHT, SWING = 0, 1, 2, 3, 4, 5
+
 
 class Graph(NamedTuple):
     """Roads: `curve` (m, 4, 3), `length`, `start` (m,) of the pieces, start being the arc length on the edge.
@@ -86,7 +89,7 @@ class Habits(NamedTuple):
 
 
 class Ways(NamedTuple):
-    """Beliefs: x (h, 6), P (h, 6, N), path, begin (h, DEPTH), depth, weight (h,), and the same in ECEF: xe, Pe."""
+    """Beliefs: x (h, 6), P (h, 6, N), path, begin (h, DEPTH), depth, weight, and whether the road bends (h,)."""
 
     x: np.ndarray
     P: np.ndarray
@@ -94,19 +97,7 @@ class Ways(NamedTuple):
     begin: np.ndarray
     depth: np.ndarray
     weight: np.ndarray
-    xe: np.ndarray
-    Pe: np.ndarray
-
-
-class Place(NamedTuple):
-    """A place on a road: X, T, K, U, R, and E = dR/ds, all (3,)."""
-
-    X: np.ndarray
-    T: np.ndarray
-    K: np.ndarray
-    U: np.ndarray
-    R: np.ndarray
-    E: np.ndarray
+    bent: np.ndarray
 
 
 class OnRoad(NamedTuple):
@@ -122,10 +113,10 @@ class OnRoad(NamedTuple):
 
 
 @kernel
-def edge_at_one(ways, h, s):
+def edge_at_one(begin, h, depth, s):
     """Where along a way the edge is that holds arc length s; the end ones hold the rest."""
-    j = ways.depth[h] - 1
-    while j > 0 and ways.begin[h, j] > s:
+    j = depth - 1
+    while j > 0 and begin[h, j] > s:
         j -= 1
     return j
 
@@ -133,20 +124,21 @@ def edge_at_one(ways, h, s):
 @kernel
 def on_path_one(ways, h, s, graph, at):
     """Fill the place on the way of belief h at arc length s; beyond its ends it goes straight on."""
-    j = edge_at_one(ways, h, s)
-    e, backwards = ways.path[h, j] >> 1, ways.path[h, j] & 1
-    local = s - ways.begin[h, j]
+    path, begin, start, pieces = ways.path, ways.begin, graph.start, graph.pieces
+    j = edge_at_one(begin, h, ways.depth[h], s)
+    e, backwards = path[h, j] >> 1, path[h, j] & 1
+    local = s - begin[h, j]
     if backwards:
         local = graph.edge_length[e] - local
-    i = piece_at_one(graph.start, graph.pieces[e], graph.pieces[e + 1], local)
-    piece_one(graph.curve, i, graph.length[i], local - graph.start[i], at.X, at.T, at.K)
+    i = piece_at_one(start, pieces[e], pieces[e + 1], local)
+    piece_one(graph.curve, i, graph.length[i], local - start[i], at[POINT], at[AHEAD], at[BEND])
     if backwards:
         for k in range(3):
-            at.T[k] = -at.T[k]
-    side_one(at.X, at.T, at.U, at.R)
-    beside_one(at.T, at.K, at.U, at.R, 1.0, at.E)
+            at[AHEAD, k] = -at[AHEAD, k]
+    side_one(at[POINT], at[AHEAD], at[UP], at[RIGHT])
+    beside_one(at[AHEAD], at[BEND], at[UP], at[RIGHT], 1.0, at[SWING])
     for k in range(3):
-        at.E[k] -= at.T[k]
+        at[SWING, k] -= at[AHEAD, k]
 
 
 @kernel
@@ -190,31 +182,30 @@ def roll_one(ways, h, dt, phi, habits):
 
 
 @kernel
-def straight_one(ways, h, graph, at):
-    """Whether the way is straight, or nearly so, over three standard deviations to both sides."""
-    sigma = np.sqrt(ways.P[h, 0, 0])
-    x0, x1, x2 = 0.0, 0.0, 0.0
-    chord = 0.0
+def bent_one(ways, h, graph, at):
+    """Whether the way bends by more than a little over three standard deviations to both sides."""
+    middle, sigma = ways.x[h, 0], np.sqrt(ways.P[h, 0, 0])
+    x, y, z, chord = 0.0, 0.0, 0.0, 0.0
     for side in range(2):
-        on_path_one(ways, h, ways.x[h, 0] + (6.0 * side - 3.0) * sigma, graph, at)
-        chord = np.sqrt((at.X[0] - x0) ** 2 + (at.X[1] - x1) ** 2 + (at.X[2] - x2) ** 2)
-        x0, x1, x2 = at.X[0], at.X[1], at.X[2]
+        on_path_one(ways, h, middle + (6.0 * side - 3.0) * sigma, graph, at)
+        chord = np.sqrt((at[POINT, 0] - x) ** 2 + (at[POINT, 1] - y) ** 2 + (at[POINT, 2] - z) ** 2)
+        x, y, z = at[POINT, 0], at[POINT, 1], at[POINT, 2]
     # A bend of angle a leaves the chord by 1.5 sigma a, and shortens it by 0.75 sigma a^2.
     short = 6.0 * sigma - chord
-    return short < 6.0 * sigma * STRAIGHT or 3.0 * sigma * short < LEVEL_M**2
+    return short >= 6.0 * sigma * STRAIGHT and 3.0 * sigma * short >= LEVEL_M**2
 
 
 @kernel
-def moments_one(ways, h, graph, habits, at):
-    """Fill the mean and covariance of position and velocity in ECEF of a belief on a road.
+def moments_one(ways, h, graph, habits, at, xe, Pe):
+    """Fill xe (6,), Pe (6, N): mean and covariance of position and velocity in ECEF of a belief on a road.
 
     Where the road is straight over the uncertainty, through the Jacobian. Where it bends, by quadrature over the arc
     length: given s the rest is Gaussian and enters linearly, so the moments are exact up to the nodes.
     """
-    x, P, xe, Pe = ways.x[h], ways.P[h], ways.xe[h], ways.Pe[h]
+    x, P = ways.x[h], ways.P[h]
     D, N = P.shape
     sigma = np.sqrt(P[0, 0])
-    nodes = 1 if straight_one(ways, h, graph, at) else NODES
+    nodes = NODES if ways.bent[h] else 1
     origin = np.empty(3)
     J = np.zeros((6, 4))
     m = np.empty(6)
@@ -242,12 +233,12 @@ def moments_one(ways, h, graph, habits, at):
         right, above, v = x[1] + slope[1] * shift, x[2] + slope[2] * shift, x[3] + slope[3] * shift
         for k in range(3):
             if node == 0:
-                origin[k] = at.X[k]
-            along = at.T[k] + right * at.E[k]
-            m[k] = at.X[k] - origin[k] + right * at.R[k] + above * at.U[k]
+                origin[k] = at[POINT, k]
+            along = at[AHEAD, k] + right * at[SWING, k]
+            m[k] = at[POINT, k] - origin[k] + right * at[RIGHT, k] + above * at[UP, k]
             m[k + 3] = v * along
-            J[k, 0], J[k, 1], J[k, 2] = along, at.R[k], at.U[k]
-            J[k + 3, 0], J[k + 3, 1], J[k + 3, 3] = v * at.K[k], v * at.E[k], along
+            J[k, 0], J[k, 1], J[k, 2] = along, at[RIGHT, k], at[UP, k]
+            J[k + 3, 0], J[k + 3, 1], J[k + 3, 3] = v * at[BEND, k], v * at[SWING, k], along
         total += w
         for i in range(6):
             xe[i] += w * m[i]
@@ -259,7 +250,10 @@ def moments_one(ways, h, graph, habits, at):
                         for q in range(4):
                             s += J[i, p] * C[p, q] * J[j, q]
                     if i >= 3 and j >= 3:
-                        s += right_drift * at.R[i - 3] * at.R[j - 3] + above_drift * at.U[i - 3] * at.U[j - 3]
+                        s += (
+                            right_drift * at[RIGHT, i - 3] * at[RIGHT, j - 3]
+                            + above_drift * at[UP, i - 3] * at[UP, j - 3]
+                        )
                 else:
                     for p in range(4):
                         s += J[i, p] * C[p, j]
@@ -277,8 +271,8 @@ def moments_one(ways, h, graph, habits, at):
 
 
 @kernel
-def weigh_way_one(ways, h, rows, i, kind, graph, variance, own, at, narrow, H, y, R, L, W, v):
-    """Prepare an update of a belief with row i: (components, NIS, log-likelihood); 0 components = it cannot be used.
+def weigh_way_one(ways, h, graph, kind, z, cov, site, root, variance, own, at, narrow, H, y, R, L, W, v):
+    """Prepare an update of a belief: (components, NIS, log-likelihood); 0 components = it cannot be used.
 
     Off the road the measurement is linearised once. On a road it is linearised where the last round ended
     (Bell, Cathey 1993, doi:10.1109/9.250476); where the road bends within the uncertainty, that begins at the best of
@@ -289,7 +283,7 @@ def weigh_way_one(ways, h, rows, i, kind, graph, variance, own, at, narrow, H, y
     sigma = np.sqrt(P[0, 0])
     about, point = np.empty(3), np.empty(3)
     places = 0
-    if h > 0 and not straight_one(ways, h, graph, at):
+    if h > 0 and ways.bent[h]:
         places = NODES
         narrow[0, 0], narrow[1, 1], narrow[2, 2] = (0.125 * sigma) ** 2, P[1, 1], P[2, 2]
     for k in range(3):
@@ -305,8 +299,8 @@ def weigh_way_one(ways, h, rows, i, kind, graph, variance, own, at, narrow, H, y
         if h > 0:
             on_path_one(ways, h, about[0], graph, at)
             for k in range(3):
-                point[k] = at.X[k] + about[1] * at.R[k] + about[2] * at.U[k]
-        m = linearise_one(point, kind, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], 1.0, H, y, R)
+                point[k] = at[POINT, k] + about[1] * at[RIGHT, k] + about[2] * at[UP, k]
+        m = linearise_one(point, kind, z, cov, site, root, 1.0, H, y, R)
         if m == 0:
             if step < places:
                 continue
@@ -316,9 +310,9 @@ def weigh_way_one(ways, h, rows, i, kind, graph, variance, own, at, narrow, H, y
             for r in range(m):
                 s, right, above = 0.0, 0.0, 0.0
                 for k in range(3):
-                    s += H[r, k] * (at.T[k] + about[1] * at.E[k])
-                    right += H[r, k] * at.R[k]
-                    above += H[r, k] * at.U[k]
+                    s += H[r, k] * (at[AHEAD, k] + about[1] * at[SWING, k])
+                    right += H[r, k] * at[RIGHT, k]
+                    above += H[r, k] * at[UP, k]
                 H[r, 0], H[r, 1], H[r, 2] = s, right, above
                 if step >= places:
                     for k in range(3):
@@ -346,30 +340,31 @@ def weigh_way_one(ways, h, rows, i, kind, graph, variance, own, at, narrow, H, y
 @kernel
 def copy_way_one(ways, h, to):
     """Copy one belief over another, its way included."""
-    D, N = ways.P[h].shape
+    x, P, path, begin = ways.x, ways.P, ways.path, ways.begin
+    _, D, N = P.shape
     for i in range(D):
-        ways.x[to, i] = ways.x[h, i]
+        x[to, i] = x[h, i]
         for j in range(N):
-            ways.P[to, i, j] = ways.P[h, i, j]
+            P[to, i, j] = P[h, i, j]
     for j in range(ways.depth[h]):
-        ways.path[to, j] = ways.path[h, j]
-        ways.begin[to, j] = ways.begin[h, j]
+        path[to, j] = path[h, j]
+        begin[to, j] = begin[h, j]
     ways.depth[to] = ways.depth[h]
+    ways.bent[to] = ways.bent[h]
 
 
 @kernel
 def lengthen_one(ways, h, step, edge_length):
     """Add one edge to the way of a belief; the oldest is forgotten where there is no room."""
-    path, begin = ways.path[h], ways.begin[h]
-    if ways.depth[h] == DEPTH:
-        for j in range(DEPTH - 1):
-            path[j] = path[j + 1]
-            begin[j] = begin[j + 1]
-        ways.depth[h] -= 1
-    last = ways.depth[h] - 1
-    begin[last + 1] = begin[last] + edge_length[path[last] >> 1]
-    path[last + 1] = step
-    ways.depth[h] += 1
+    path, begin, n = ways.path, ways.begin, ways.depth[h]
+    if n == DEPTH:
+        n -= 1
+        for j in range(n):
+            path[h, j] = path[h, j + 1]
+            begin[h, j] = begin[h, j + 1]
+    begin[h, n] = begin[h, n - 1] + edge_length[path[h, n - 1] >> 1]
+    path[h, n] = step
+    ways.depth[h] = n + 1
 
 
 @kernel
@@ -378,7 +373,8 @@ def branch_one(ways, graph):
 
     The number of beliefs is bounded: where there is no room, the lightest gives way.
     """
-    weight, exits = ways.weight, graph.exits
+    x, P, path, begin, depth, weight = ways.x, ways.P, ways.path, ways.begin, ways.depth, ways.weight
+    edge_length, exits, exit_of = graph.edge_length, graph.exits, graph.exit_of
     slots = weight.shape[0]
     grown = True
     rounds = 0
@@ -388,20 +384,19 @@ def branch_one(ways, graph):
         for h in range(1, slots):
             if weight[h] <= 0.0:
                 continue
-            last = ways.path[h, ways.depth[h] - 1]
-            end = ways.begin[h, ways.depth[h] - 1] + graph.edge_length[last >> 1]
-            if ways.x[h, 0] + LOOK_AHEAD * np.sqrt(ways.P[h, 0, 0]) < end:
+            last = path[h, depth[h] - 1]
+            if x[h, 0] + LOOK_AHEAD * np.sqrt(P[h, 0, 0]) < begin[h, depth[h] - 1] + edge_length[last >> 1]:
                 continue
             node = graph.edge_nodes[last >> 1, 1 - (last & 1)]
             left = 0
             for c in range(exits[node], exits[node + 1]):
-                left += graph.exit_of[c] != (last ^ 1)
+                left += exit_of[c] != (last ^ 1)
             if left == 0:
                 continue
             share = weight[h] / left
             grown = True
             for c in range(exits[node], exits[node + 1]):
-                if graph.exit_of[c] == (last ^ 1):
+                if exit_of[c] == (last ^ 1):
                     continue
                 # The last way out goes to the belief itself, every other one to a copy.
                 left -= 1
@@ -415,18 +410,19 @@ def branch_one(ways, graph):
                         continue
                     copy_way_one(ways, h, to)
                 weight[to] = share
-                lengthen_one(ways, to, graph.exit_of[c], graph.edge_length)
+                lengthen_one(ways, to, exit_of[c], edge_length)
 
 
 @kernel
 def turn_back_one(ways, h, graph):
     """Read a belief that drives backwards as one that drives the other way, where that is allowed."""
     x, P, path, begin = ways.x[h], ways.P[h], ways.path[h], ways.begin[h]
+    edge_length, one_way = graph.edge_length, graph.one_way
     n = ways.depth[h]
     for j in range(n):
-        if graph.one_way[path[j] >> 1]:
+        if one_way[path[j] >> 1]:
             return
-    end = begin[n - 1] + graph.edge_length[path[n - 1] >> 1]
+    end = begin[n - 1] + edge_length[path[n - 1] >> 1]
     x[0] = x[0] - begin[0] - end
     for i in (0, 1, 3):
         x[i] = -x[i]
@@ -440,23 +436,23 @@ def turn_back_one(ways, h, graph):
     for j in range(n):
         path[j] ^= 1
         begin[j] = place
-        place += graph.edge_length[path[j] >> 1]
+        place += edge_length[path[j] >> 1]
 
 
 @kernel
 def join_one(ways):
     """Join beliefs that have come to the same place of the same edge by different ways: the heavier keeps both."""
-    x, P, weight = ways.x, ways.P, ways.weight
+    x, P, path, begin, depth, weight = ways.x, ways.P, ways.path, ways.begin, ways.depth, ways.weight
     slots = weight.shape[0]
     for g in range(1, slots):
         if weight[g] <= 0.0:
             continue
         for h in range(1, slots):
-            last_g, last_h = ways.depth[g] - 1, ways.depth[h] - 1
-            if h == g or not 0.0 < weight[h] <= weight[g] or ways.path[g, last_g] != ways.path[h, last_h]:
+            last_g, last_h = depth[g] - 1, depth[h] - 1
+            if h == g or not 0.0 < weight[h] <= weight[g] or path[g, last_g] != path[h, last_h]:
                 continue
             sigma_g, sigma_h = np.sqrt(P[g, 0, 0]), np.sqrt(P[h, 0, 0])
-            s_g, s_h = x[g, 0] - ways.begin[g, last_g], x[h, 0] - ways.begin[h, last_h]
+            s_g, s_h = x[g, 0] - begin[g, last_g], x[h, 0] - begin[h, last_h]
             if s_g < 2.0 * sigma_g or s_h < 2.0 * sigma_h:
                 continue
             if abs(s_g - s_h) < min(sigma_g, sigma_h) and abs(x[g, 3] - x[h, 3]) < np.sqrt(P[g, 3, 3]):
@@ -473,24 +469,25 @@ def start_on_roads_one(ways, anew, kind, z, site, sigma, graph, habits, at, gaps
     the track does not begin `anew`, they come near the free belief: they get its speed, its covariance along the
     road, and a small weight. `gaps` (h,) is room.
     """
-    x, P, weight = ways.x, ways.P, ways.weight
+    x, P, weight, bent = ways.x, ways.P, ways.weight, ways.bent
+    curve, length, pieces = graph.curve, graph.length, graph.pieces
     slots, D, N = P.shape
-    X, T, U, R = at.X, at.T, at.U, at.R
+    X, T, K, U, R = at[POINT], at[AHEAD], at[BEND], at[UP], at[RIGHT]
     p, foot, ahead, aside = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     for h in range(1, slots):
         gaps[h] = np.inf
         weight[h] = 0.0
     found, nearest = 0, np.inf
-    for e in range(graph.pieces.shape[0] - 1):
+    for e in range(pieces.shape[0] - 1):
         best, best_s, best_error = np.inf, 0.0, sigma
-        for i in range(graph.pieces[e], graph.pieces[e + 1]):
+        for i in range(pieces[e], pieces[e + 1]):
             error, range_m = sigma, 0.0
             if kind == LINE_OF_SIGHT:
-                up = up_one(graph.curve[i, 0])
+                up = up_one(curve[i, 0])
                 fall, drop = 0.0, 0.0
                 for k in range(3):
                     fall += up[k] * z[k]
-                    drop += up[k] * (graph.curve[i, 0, k] - site[k])
+                    drop += up[k] * (curve[i, 0, k] - site[k])
                 if fall > -1e-3 or drop > 0.0:
                     continue
                 range_m = drop / fall
@@ -498,12 +495,12 @@ def start_on_roads_one(ways, anew, kind, z, site, sigma, graph, habits, at, gaps
             far2 = 0.0
             for k in range(3):
                 p[k] = site[k] + range_m * z[k] if kind == LINE_OF_SIGHT else z[k]
-                far2 += (p[k] - graph.curve[i, 0, k]) ** 2
+                far2 += (p[k] - curve[i, 0, k]) ** 2
             wide2 = habits.right_std**2 + error * error
-            if far2 > (graph.length[i] + 5.0 * np.sqrt(wide2) + 200.0) ** 2:
+            if far2 > (length[i] + 5.0 * np.sqrt(wide2) + 200.0) ** 2:
                 continue
-            u, _ = piece_nearest_one(graph.curve, i, graph.length[i], p, X, T, at.K)
-            piece_one(graph.curve, i, graph.length[i], u, X, T, at.K)
+            u, _ = piece_nearest_one(curve, i, length[i], p, X, T, K)
+            piece_one(curve, i, length[i], u, X, T, K)
             side_one(X, T, U, R)
             gap, rise = 0.0, 0.0
             for k in range(3):
@@ -539,6 +536,7 @@ def start_on_roads_one(ways, anew, kind, z, site, sigma, graph, habits, at, gaps
         P[to, 3, 3] = habits.speed_std**2
         ways.path[to, 0], ways.begin[to, 0], ways.depth[to] = 2 * e, 0.0, 1
         weight[to] = 1.0
+        bent[to] = True
         if not anew:
             miss, across = 0.0, 0.0
             P[to, 0, 0], P[to, 3, 3] = 0.0, 0.0
@@ -595,20 +593,20 @@ def add_edge_one(edge, weight, edges, weights):
 
 
 @kernel
-def exchange_one(ways, dt, graph, habits, at, part, x_out, P_out):
-    """Bring all beliefs to ECEF, let weight flow between road and free belief, and fill the moments of all.
+def exchange_one(ways, dt, habits, xe, Pe, part, x_out, P_out):
+    """Let weight flow between the road and the free belief, and fill the moments of all in ECEF.
 
-    Returns the probability of being on a road.
+    `xe` (h, 6), `Pe` (h, 6, N) are the beliefs in ECEF but for the free one, `part` (h,) is room. Returns the
+    probability of being on a road.
     """
-    weight = ways.weight
-    slots, D, N = ways.P.shape
+    x, P, weight = ways.x, ways.P, ways.weight
+    slots, D, N = P.shape
     on_road = 0.0
     used = 1
     for h in range(1, slots):
+        on_road += weight[h]
         if weight[h] > 0.0:
             used = h + 1
-            on_road += weight[h]
-            moments_one(ways, h, graph, habits, at)
     leave = 1.0 - np.exp(-dt * habits.leave)
     comes = on_road * leave
     returns = weight[0] * (1.0 - np.exp(-dt * habits.back)) if on_road > GIVEN_UP else 0.0
@@ -623,12 +621,15 @@ def exchange_one(ways, dt, graph, habits, at, part, x_out, P_out):
         for h in range(used):
             part[h] /= total
         for i in range(D):
-            ways.xe[0, i] = ways.x[0, i]
+            xe[0, i] = x[0, i]
             for j in range(N):
-                ways.Pe[0, i, j] = ways.P[0, i, j]
-        x, P = (ways.x[0], ways.P[0]) if final == 0 else (x_out, P_out)
-        combine_one(part[:used], ways.xe[:used], ways.Pe[:used], x, P)
+                Pe[0, i, j] = P[0, i, j]
+        combine_one(part[:used], xe[:used], Pe[:used], x_out, P_out)
         if final == 0:
+            for i in range(D):
+                x[0, i] = x_out[i]
+                for j in range(N):
+                    P[0, i, j] = P_out[i, j]
             weight[0] += comes - returns
             for h in range(1, used):
                 weight[h] *= 1.0 - leave + returns / on_road
@@ -639,7 +640,7 @@ def exchange_one(ways, dt, graph, habits, at, part, x_out, P_out):
 @kernel
 def tell_one(ways, graph, heaviest, edges, probabilities):
     """Fill the edges by probability, and where on its edge the heaviest belief on a road is."""
-    weight = ways.weight
+    x, path, begin, depth, weight = ways.x, ways.path, ways.begin, ways.depth, ways.weight
     for c in range(edges.shape[0]):
         edges[c], probabilities[c] = -1, 0.0
     for c in range(4):
@@ -648,17 +649,17 @@ def tell_one(ways, graph, heaviest, edges, probabilities):
     for h in range(1, weight.shape[0]):
         if weight[h] <= 0.0:
             continue
-        j = edge_at_one(ways, h, ways.x[h, 0])
-        e, backwards = ways.path[h, j] >> 1, ways.path[h, j] & 1
+        j = edge_at_one(begin, h, depth[h], x[h, 0])
+        e, backwards = path[h, j] >> 1, path[h, j] & 1
         add_edge_one(e, weight[h], edges, probabilities)
         if weight[h] > most:
             most = weight[h]
-            local = ways.x[h, 0] - ways.begin[h, j]
+            local = x[h, 0] - begin[h, j]
             sign = -1.0 if backwards else 1.0
             heaviest[0] = graph.edge_length[e] - local if backwards else local
-            heaviest[1] = sign * ways.x[h, 3]
-            heaviest[2] = sign * ways.x[h, 1]
-            heaviest[3] = ways.x[h, 2]
+            heaviest[1] = sign * x[h, 3]
+            heaviest[2] = sign * x[h, 1]
+            heaviest[3] = x[h, 2]
 
 
 @kernel
@@ -670,14 +671,15 @@ def drive_rows(rows, sensors, graph, habits, gate, recover_us, step_us, ways, ou
     """
     n = rows.time_us.shape[0]
     slots, D, N = ways.P.shape
-    x, P, weight = ways.x, ways.P, ways.weight
-    at = Place(np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3))
+    x, P, weight, bent = ways.x, ways.P, ways.weight, ways.bent
+    at = np.empty((6, 3))
     score, nis, part = np.zeros(slots), np.zeros(slots), np.zeros(slots)
     components = np.zeros(slots, dtype=np.int64)
     own = np.zeros(OWN, dtype=np.int64)
     H, y, v = np.zeros((3, OWN)), np.zeros(3), np.zeros((slots, 3))
     R, L, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((slots, N, 3))
     narrow, mean, spread = np.zeros((D, N)), np.zeros(D), np.zeros((D, N))
+    xe, Pe = np.zeros((slots, D)), np.zeros((slots, D, N))
     point, seed, phi = np.zeros(3), np.zeros(3), np.zeros(N - D)
     heard = np.zeros(sensors.starts.shape[0], dtype=np.int64)
     for s in range(heard.shape[0]):
@@ -701,8 +703,11 @@ def drive_rows(rows, sensors, graph, habits, gate, recover_us, step_us, ways, ou
                         turn_back_one(ways, h, graph)
             branch_one(ways, graph)
             join_one(ways)
+            for h in range(1, slots):
+                if weight[h] > 0.0:
+                    bent[h] = bent_one(ways, h, graph, at)
         while i < n and rows.time_us[i] == t:
-            row = i
+            row = np.int64(i)
             i += 1
             s = rows.sensor[row]
             kind = np.int64(rows.kind[row])
@@ -756,7 +761,8 @@ def drive_rows(rows, sensors, graph, habits, gate, recover_us, step_us, ways, ou
                 if weight[h] <= 0.0:
                     continue
                 components[h], nis[h], score[h] = weigh_way_one(
-                    ways, h, rows, row, kind, graph, sensors.variance, own, at, narrow, H, y, R, L, W[h], v[h]
+                    ways, h, graph, kind, rows.z[row], rows.cov[row], rows.site[row], rows.root[row],
+                    sensors.variance, own, at, narrow, H, y, R, L, W[h], v[h],
                 )  # fmt: skip
                 fits = fits or (components[h] > 0 and (fresh or nis[h] <= gate[components[h]]))
                 if best < 0 or weight[h] > weight[best]:
@@ -799,7 +805,10 @@ def drive_rows(rows, sensors, graph, habits, gate, recover_us, step_us, ways, ou
                 last_hit = t
                 moment_nis = out.nis_row[row]
         if alive:
-            on_road = exchange_one(ways, dt, graph, habits, at, part, mean, spread)
+            for h in range(1, slots):
+                if weight[h] > 0.0:
+                    moments_one(ways, h, graph, habits, at, xe[h], Pe[h])
+            on_road = exchange_one(ways, dt, habits, xe, Pe, part, mean, spread)
             lost = on_road < GIVEN_UP
             out.time_us[written] = t
             for a in range(6):
@@ -822,8 +831,9 @@ def drive_rows(rows, sensors, graph, habits, gate, recover_us, step_us, ways, ou
 
 
 @kernel
-def moments_rows(ways, graph, habits):
-    """Fill the moments in ECEF of the beliefs."""
-    at = Place(np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3))
-    for h in range(ways.x.shape[0]):
-        moments_one(ways, h, graph, habits, at)
+def moments_rows(ways, graph, habits, xe, Pe):
+    """Fill xe (h, 6), Pe (h, 6, N): the moments in ECEF of beliefs on roads."""
+    at = np.empty((6, 3))
+    for h in range(xe.shape[0]):
+        ways.bent[h] = bent_one(ways, h, graph, at)
+        moments_one(ways, h, graph, habits, at, xe[h], Pe[h])
