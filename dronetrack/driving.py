@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack import geodesy
 from dronetrack.columns import column
 from dronetrack.errors import InputError
-from dronetrack.filtering import _gate_limits, _Layout, _sensor_stats, _shared_roots, _with_ticks
+from dronetrack.filtering import OutputRows, gate_limits, kernel_rows, sensor_stats, sensor_table, shares_errors
 from dronetrack.kernels import driving as kernels
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
@@ -18,6 +18,7 @@ from dronetrack.tracks import Track
 Floats = NDArray[np.float64]
 
 FEWEST_BELIEFS = 4  # one off the road, and three ways out of a crossing
+KERNEL_ORDER = [0, 2, 3, 1]  # arc length, offsets, speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,13 @@ class AlongRoad:
         if self.off_road_prior >= 1.0:
             raise InputError(f"off_road_prior must be a probability below 1; got {self.off_road_prior}.")
 
-    def _column(self) -> Floats:
-        """Return the model in the kernel's order."""
-        own = [self.speed_psd, self.initial_speed_std_mps, self.lateral_std_m, self.lateral_time_s]
-        own += [self.height_std_m, self.height_time_s, self.free.horizontal_psd, self.free.vertical_psd]
-        return np.array([*own, self.leave_per_s, self.return_per_s, self.off_road_prior])
+    def _habits(self) -> kernels.Habits:
+        """Return the model as the kernel reads it."""
+        along = (self.speed_psd, self.initial_speed_std_mps)
+        beside = (self.lateral_std_m, self.lateral_time_s, self.height_std_m, self.height_time_s)
+        free = (self.free.horizontal_psd, self.free.vertical_psd)
+        rates = (self.leave_per_s, self.return_per_s, self.off_road_prior)
+        return kernels.Habits(*map(float, along + beside + free + rates))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,56 +177,37 @@ def track_on_road(
     """
     motion = motion or AlongRoad()
     _check_options(recover_s, coast_step_s, most_beliefs, most_branches)
-    table = _with_ticks(measurements, coast_step_s)
-    layout = _Layout(table.sensors, table)
-    n = len(table)
-    state, cov, nis = np.empty((n, 6)), np.empty((n, 6, 6)), np.empty(n)
-    time_us, status, n_sensors = np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int16)
-    on_edge, on_road = np.empty((n, 4)), np.empty(n)
-    edge, probability = np.empty((n, most_branches), np.int64), np.empty((n, most_branches))
-    verdict, nis_row = np.zeros(n, np.int8), np.full(n, np.nan)
-    n_rows, log_likelihood, restarts = kernels.drive_rows(
-        table.time_us,
-        table.sensor_id,
-        table.kind,
-        table.z,
-        table.cov,
-        table.site_ecef_m,
-        _shared_roots(table),
-        layout.starts,
-        layout.columns,
-        layout.tau_s,
-        layout.variance,
-        motion._column(),  # noqa: SLF001
-        _gate_limits(gate_probability),
-        most_beliefs,
-        recover_s,
-        1.0,
-        *_graph_columns(road),
-        state,
-        cov,
-        time_us,
-        status,
-        nis,
-        n_sensors,
-        on_edge,
-        on_road,
-        edge,
-        probability,
-        verdict,
-        nis_row,
+    sensors = sensor_table(measurements.sensors, shares_errors(measurements))
+    step_us = max(round(coast_step_s * 1e6), 1)
+    n = len(measurements) + int(np.sum(np.diff(measurements.time_us) // step_us))
+    out = OutputRows(n, len(measurements), 0)
+    on = kernels.OnRoad(
+        np.empty(n), np.empty((n, 4)), np.empty((n, most_branches), np.int64), np.empty((n, most_branches))
     )
-    rows = slice(0, n_rows)
+    n_rows, log_likelihood, restarts = kernels.drive_rows(
+        kernel_rows(measurements),
+        sensors,
+        _graph(road),
+        motion._habits(),  # noqa: SLF001
+        gate_limits(gate_probability),
+        round(recover_s * 1e6),
+        step_us,
+        _ways(most_beliefs, len(sensors.variance), kernels.DEPTH),
+        out.columns,
+        on,
+    )
+    noise_factor = np.ones(len(measurements.sensors))
     stats = {
         "log_likelihood": float(log_likelihood),
         "restarts": int(restarts),
-        "sensors": _sensor_stats(table, verdict, nis_row),
+        "sensors": sensor_stats(measurements, out.columns.verdict, out.columns.nis_row, noise_factor),
     }
-    track = Track(time_us[rows], track_id, status[rows], state[rows], cov[rows], nis[rows], n_sensors[rows], stats)
-    for values in (on_edge, on_road, edge, probability):
+    for values in on:
         values.flags.writeable = False
-    s_m, speed_mps, lateral_m, height_m = on_edge[rows].T
-    return RoadTrack(track, on_road[rows], s_m, speed_mps, lateral_m, height_m, edge[rows], probability[rows])
+    on_road, on_edge, edge, probability = (values[:n_rows] for values in on)
+    s_m, speed_mps, lateral_m, height_m = on_edge.T
+    found = out.track(n_rows, track_id, stats, None)
+    return RoadTrack(found, on_road, s_m, speed_mps, lateral_m, height_m, edge, probability)
 
 
 def road_to_ecef(
@@ -260,8 +244,12 @@ def road_to_ecef(
     """
     x = column("state", state, np.float64, (None, 4), nan=False)
     P = column("cov", cov, np.float64, (len(x), 4, 4), nan=False)
+    ways = _ways(len(x), 0, 1)
+    ways.x[:, :4] = x[:, KERNEL_ORDER]
+    ways.P[:, :4, :4] = P[:, KERNEL_ORDER][:, :, KERNEL_ORDER]
+    ways.depth[:] = 1
     mean, spread = np.empty((len(x), 6)), np.empty((len(x), 6, 6))
-    kernels.moments_rows(x, P, (motion or AlongRoad())._column(), *_graph_columns(road)[:5], mean, spread)  # noqa: SLF001
+    kernels.moments_rows(ways, _graph(road), (motion or AlongRoad())._habits(), mean, spread)  # noqa: SLF001
     return mean, spread
 
 
@@ -311,10 +299,10 @@ def ecef_to_road(road: Route, state_ecef: ArrayLike, cov_ecef: ArrayLike) -> tup
     return mean, np.einsum("nki,nkj->nij", off, off) / 12.0
 
 
-def _graph_columns(road: Route | RoadGraph) -> tuple[NDArray, ...]:
-    """Return curve, length, start, pieces, edge_length, edge_nodes, one_way, exits, exit_of of the kernel."""
+def _graph(road: Route | RoadGraph) -> kernels.Graph:
+    """Bring roads to the kernel's side of the wall; one road is a graph of one edge."""
     if isinstance(road, RoadGraph):
-        return road.columns()
+        return kernels.Graph(*road.columns())
     one_edge = (
         np.array([0, len(road.piece_length_m)]),
         np.array([road.length_m]),
@@ -325,7 +313,20 @@ def _graph_columns(road: Route | RoadGraph) -> tuple[NDArray, ...]:
     )
     for values in one_edge:
         values.flags.writeable = False  # as in a graph: one layout, one compilation
-    return road.curve_ecef_m, road.piece_length_m, road.piece_start_m[:-1], *one_edge
+    return kernels.Graph(road.curve_ecef_m, road.piece_length_m, road.piece_start_m[:-1], *one_edge)
+
+
+def _ways(n_beliefs: int, n_shared: int, depth: int) -> kernels.Ways:
+    """Room for beliefs, all zero, with ties to the shared errors of the sensors."""
+    return kernels.Ways(
+        x=np.zeros((n_beliefs, 6)),
+        P=np.zeros((n_beliefs, 6, 6 + n_shared)),
+        path=np.zeros((n_beliefs, depth), dtype=np.int64),
+        begin=np.zeros((n_beliefs, depth)),
+        depth=np.zeros(n_beliefs, dtype=np.int64),
+        weight=np.zeros(n_beliefs),
+        bent=np.zeros(n_beliefs, dtype=np.bool_),
+    )
 
 
 def _check_options(recover_s: float, coast_step_s: float, most_beliefs: int, most_branches: int) -> None:

@@ -323,7 +323,7 @@ def tally(
         "recoveries": int(head[filters.SWAPS]),
         "recovered_us": out.time_us[:n_rows][out.moved[:n_rows]].tolist(),
         "latches_taken_back": int(head[filters.TAKEN_BACK]),
-        "sensors": _sensor_stats(table, out.verdict, out.nis_row, noise_factor),
+        "sensors": sensor_stats(table, out.verdict, out.nis_row, noise_factor),
     }
 
 
@@ -336,7 +336,7 @@ def gate_limits(probability: float) -> NDArray[np.float64]:
     return np.array([0.0, *chdtri([1.0, 2.0, 3.0], 1.0 - probability)])
 
 
-def _sensor_stats(
+def sensor_stats(
     table: Measurements, verdict: NDArray[np.int8], nis_row: NDArray[np.float64], noise_factor: NDArray[np.float64]
 ) -> dict[str, dict]:
     """Per sensor: what became of its rows, the mean NIS of the accepted ones, and where it was refused for long."""
