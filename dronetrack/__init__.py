@@ -43,6 +43,7 @@ _ROOMS = {
     "Telemetry": "telemetry",
     "Terrain": "terrain",
     "Track": "tracks",
+    "Tracker": "tracker",
     "Tracks": "tracks",
     "UnitReports": "units",
     "check_gimbal_frame": "sensing",
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
     from dronetrack.smoothing import smooth as smooth
     from dronetrack.telemetry import Telemetry as Telemetry
     from dronetrack.terrain import Terrain as Terrain
+    from dronetrack.tracker import Tracker as Tracker
     from dronetrack.tracks import Track as Track
     from dronetrack.tracks import Tracks as Tracks
     from dronetrack.units import UnitReports as UnitReports

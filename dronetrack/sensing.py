@@ -66,8 +66,6 @@ class CameraErrors:
         Gimbal and attitude together, per axis; new in every row. [deg]
     timing_std_s : float
         Jitter of the time between image and message; new in every row. [s]
-    compass_std_deg : float
-        Heading of the vehicle, the part that stays for a whole flight. [deg]
     heading_std_deg, heading_time_s : float
         Heading of the vehicle, the part that comes and goes, and how long it stays: on recorded flights of an
         autopilot the heading error moved by up to 1.6 degrees within two minutes. [deg], [s]
@@ -77,12 +75,13 @@ class CameraErrors:
         Drone position, where the log does not say. [m]
     position_time_s : float
         Correlation time of the drone's position error. [s]
+    compass_std_deg : float
+        Heading of the vehicle, the part that stays for a whole flight. [deg]
     """
 
     pixel_std: float = 0.004
     pointing_std_deg: float = 0.1
     timing_std_s: float = 0.02
-    compass_std_deg: float = 1.25
     heading_std_deg: float = 0.6
     heading_time_s: float = 80.0
     boresight_std_deg: float = 0.4
@@ -90,6 +89,7 @@ class CameraErrors:
     h_acc_m: float = 1.5
     v_acc_m: float = 2.5
     position_time_s: float = 60.0
+    compass_std_deg: float = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -577,7 +577,7 @@ def _directions_ned(
     code = kernels.SERVO if servo else FRAME_CODES[gimbal_frame]
     ned = np.empty((len(rays), len(time_us), 3))
     for row, ray in enumerate(rays):
-        each = np.ascontiguousarray(np.broadcast_to(ray, (len(time_us), 3)))
+        each = np.array(np.broadcast_to(ray, (len(time_us), 3)))  # one layout for the kernel: writable
         kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), each, code, ned[row])
     return _ecef(lat_deg, lon_deg, alt_hae_m), ned, lat_deg, lon_deg
 

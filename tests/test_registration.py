@@ -16,7 +16,7 @@ from dronetrack.motion import ConstantVelocity
 from dronetrack.registration import Priors, register, register_to_places
 from dronetrack.registration.adjustment import Adjustment, Fixes, Knots
 from dronetrack.registration.frames import correlation_factor, frame_prior
-from dronetrack.sensing import CameraErrors, Correction, sightings
+from dronetrack.sensing import CameraErrors, Correction, ground_heights, sightings
 from dronetrack.telemetry import Telemetry
 from dronetrack.units import read_units
 
@@ -328,10 +328,8 @@ def songdo_camera(songdo):
 
 def test_other_vehicles_of_a_real_picture_are_placed_within_half_a_metre(songdo, songdo_camera):
     rows = np.flatnonzero(songdo.vehicle % 2 == 1)
-    table = sightings(
-        songdo.log(rows), terrain=GROUND, latency_s=0.0, errors=ERRORS, correction=songdo_camera.correction
-    )
-    points = table.take(table.kind == HEIGHT)
+    lines = sightings(songdo.log(rows), latency_s=0.0, errors=ERRORS, correction=songdo_camera.correction)
+    points = ground_heights(lines, GROUND)
     assert len(points) == len(rows)
     miss = np.linalg.norm(points.z - songdo.place[rows], axis=1)
     assert np.median(miss) < 0.2

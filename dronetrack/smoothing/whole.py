@@ -65,7 +65,7 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
     inside = (table.kind != TICK) & ~np.isnan(table.z[:, 0]) & (np.arange(len(table)) >= first[0])
     use = inside & (made.verdict == filters.ACCEPTED)
     scale = made.noise_factor.copy()
-    state, cov = track.state, track.cov
+    state, cov = track.state.copy(), track.cov.copy()  # one layout for the kernel: what it writes is writable
     code, params = _steps(made)
     out_state, out_cov = np.empty_like(state), np.empty_like(cov)
     for turn in range(ROUNDS):

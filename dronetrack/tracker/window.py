@@ -63,7 +63,7 @@ class Window:
             "site_cov": batch.site_cov[start:],
         }
         if new["site_cov"].any():
-            filters.shared_root_rows(new["z"], new["site"], new["site_cov"], new["root"])
+            filters.shared_root_rows(new["site_cov"], new["root"])
         first = self.first_at(new["time_us"][0])
         if first < self._n or len(sensor) > 1:
             new = {name: np.concatenate([self.columns[name][first : self._n], part]) for name, part in new.items()}
