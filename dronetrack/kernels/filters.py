@@ -442,6 +442,9 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                         R[r, r] /= scale
                     noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
+        if k == HEIGHT and clock[1, ALIVE] and nis[1] > 4.0 * gate[1] and components[1] == 1:
+            # A hypothesis in the air or under the ground is of rows that do not belong together.
+            clock[1, ALIVE] = 0
         # While little else supports the track, a second hypothesis keeps the rows that it explains better: a track
         # that coasts has a wide gate, and would take what the other just misses.
         more = clock[1, ALIVE] and clock[1, HITS] >= YOUNG and clock[1, HITS] > clock[0, HITS]
