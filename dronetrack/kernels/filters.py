@@ -45,10 +45,11 @@ FORGET_US = 2_000_000  # a second hypothesis that hears nothing for so long is d
 LATCH_US, LATCH_ROWS = 1_000_000, 6  # refused for so long and so often, a sensor looks at something else
 UNFUSE_US = 2_000_000  # of the time before, this much is taken back
 STRAINED = 1.6  # if the sensor's normalised innovations were this large on the mean, per component
+YOUNG = 4  # a hypothesis with fewer rows than this may be of chance
 SUPPORT_US = 1_000_000  # a track is confirmed while a sighting of this age supports it
 
 # Columns of belief.clock
-ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS = 0, 1, 2, 3, 4
+ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS = 0, 1, 2, 3, 4  # HITS: since the second hypothesis was born
 # Columns of belief.sensor_us
 HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO = 0, 1, 2, 3, 4, 5, 6
 # Columns of belief.sensor_noise
@@ -400,7 +401,9 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
         starts = sensors.starts[s]
         missing = np.isnan(rows.z[i, 0]) or (k == LINE_OF_SIGHT and np.isnan(rows.site[i, 0]))
         skipped = about[s, SKIP_FROM] <= t <= about[s, SKIP_TO]
-        if k == TICK or missing or skipped:
+        # What was refused feeds the second hypothesis also when it is taken back; what came before it nobody.
+        unsure = skipped and t < about[s, SKIP_FROM] + UNFUSE_US
+        if k == TICK or missing or unsure:
             if k != TICK:
                 out.verdict[i] = MISSING if missing else UNFUSED
             i += 1
@@ -430,8 +433,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             components[h] = m
             if m == 0:
                 continue
-            fits[h] = nis[h] <= gate[m]
-            if h == 0:
+            fits[h] = nis[h] <= gate[m] and not (h == 0 and skipped)
+            if h == 0 and not skipped:
                 out.nis_row[i] = nis[0]
                 if starts:
                     fresh = fresh_share_one(m, R, L)
@@ -439,9 +442,13 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                         R[r, r] /= scale
                     noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
-        # While nothing else supports the track, a second hypothesis keeps the rows that it explains better.
-        alone = t - clock[0, LAST_HIT] > SUPPORT_US
-        owned = starts and fits[1] and clock[1, HITS] >= 4 and score[1] > score[0] and alone
+        if k == HEIGHT and clock[1, ALIVE] and nis[1] > 4.0 * gate[1] and components[1] == 1:
+            # A hypothesis in the air or under the ground is of rows that do not belong together.
+            clock[1, ALIVE] = 0
+        # While little else supports the track, a second hypothesis keeps the rows that it explains better: a track
+        # that coasts has a wide gate, and would take what the other just misses.
+        more = clock[1, ALIVE] and clock[1, HITS] >= YOUNG and clock[1, HITS] > clock[0, HITS]
+        owned = starts and more and score[1] > score[0]
         taken = fits[0] and not owned
         share = 1.0
         spread = 0.0
@@ -460,6 +467,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 belief.sums[MOMENT_NIS] = nis[0]
             about[s, REFUSED_ROWS] = 0
             about[s, HEARD] = t
+        elif skipped:
+            out.verdict[i] = UNFUSED
         elif clock[0, ALIVE]:
             out.verdict[i] = GATED
             if about[s, REFUSED_ROWS] == 0:
@@ -471,8 +480,9 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if starts:
                 clock[1, HITS] += 1
                 clock[1, LAST_HIT] = t
-                out.verdict[i] = SHADOWED
-        elif starts and not taken and not clock[1, ALIVE]:
+                if not skipped:
+                    out.verdict[i] = SHADOWED
+        elif starts and not taken and (not clock[1, ALIVE] or clock[1, HITS] < YOUNG):
             # Nobody explains this row: it starts the track, or a second opinion.
             spread = near
             if spread > 0.0:
@@ -483,6 +493,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 clock[h, FIRST_HIT] = t
                 clock[h, LAST_HIT] = t
                 clock[h, HITS] = 1
+                clock[0, HITS] = 0
                 if h == 0:
                     out.verdict[i] = ACCEPTED
                     about[s, HEARD] = t
@@ -494,16 +505,18 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                     belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, share if h == 0 else 1.0, variance,
                     point, near > 0.0, own, H, y, R, W, L, v,
                 )  # fmt: skip
+        # A track that was fed for less than a second may itself be of a wrong row.
+        wait_us = recover_us if clock[0, LAST_HIT] - clock[0, FIRST_HIT] > SUPPORT_US else SUPPORT_US
         if (
             clock[1, ALIVE]
-            and clock[1, HITS] >= 8
-            and clock[1, LAST_HIT] - clock[1, FIRST_HIT] >= recover_us
-            and clock[1, LAST_HIT] - clock[0, LAST_HIT] >= recover_us
+            and clock[1, HITS] >= 2 * YOUNG
+            and clock[1, LAST_HIT] - clock[1, FIRST_HIT] >= wait_us
+            and clock[1, LAST_HIT] - clock[0, LAST_HIT] >= wait_us
         ):
             copy_hypothesis_one(
                 belief.x[1], belief.P[1], belief.w[1], belief.x[0], belief.P[0], belief.w[0]
             )  # fmt: skip
-            for column in (STAMP, LAST_HIT, HITS):
+            for column in (STAMP, FIRST_HIT, LAST_HIT, HITS):
                 clock[0, column] = clock[1, column]
             clock[1, ALIVE] = 0
             head[SWAPS] += 1
