@@ -82,7 +82,7 @@ class CameraErrors:
     pixel_std: float = 0.004
     pointing_std_deg: float = 0.1
     timing_std_s: float = 0.02
-    heading_std_deg: float = 0.6
+    heading_std_deg: float = 0.5
     heading_time_s: float = 80.0
     boresight_std_deg: float = 0.4
     boresight_time_s: float = 1800.0
