@@ -74,6 +74,7 @@ _REQUIRED = {"mission": ("name",), "drone": ("id", "authority", "log"), "unit": 
 _FRAMES = ("auto", "levelled", "body", "earth")
 SEEN_GAP_US = 5_000_000
 COAST_WORTH_TELLING_US = 1_000_000
+SAME_OPINION_US, SAME_OPINION_DOUBT = 2_000_000, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +359,22 @@ def _sense(
         batches.append(lines)
         if len(telemetry.geo_target):
             delay = lines.stats[f"{entry.id} camera"]["latency_s"]
-            batches.append(geo_targets(telemetry, latency_s=delay, authority=entry.authority))
+            batches.append(_doubted(geo_targets(telemetry, latency_s=delay, authority=entry.authority), lines))
     return batches
+
+
+def _doubted(places: Measurements, lines: Measurements) -> Measurements:
+    """Believe places that a camera computed less where it has sightings too: both rest on one pose, errors and all."""
+    seen = lines.time_us[lines.kind == LINE_OF_SIGHT]
+    if not len(seen):
+        return places
+    after = np.searchsorted(seen, places.time_us)
+    gap = np.minimum(
+        np.abs(seen[np.minimum(after, len(seen) - 1)] - places.time_us),
+        np.abs(places.time_us - seen[np.maximum(after - 1, 0)]),
+    )
+    doubt = np.where(gap > SAME_OPINION_US, 1.0, SAME_OPINION_DOUBT)[:, None, None]
+    return replace(places, cov=doubt * places.cov, site_cov=doubt * places.site_cov)
 
 
 def _tell_of_drones(
