@@ -68,8 +68,9 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
     state, cov = track.state.copy(), track.cov.copy()  # one layout for the kernel: what it writes is writable
     code, params = _steps(made)
     out_state, out_cov = np.empty_like(state), np.empty_like(cov)
+    foreseen = np.zeros(len(table))
     for turn in range(ROUNDS):
-        nis, foreseen = np.full(len(table), np.nan), np.zeros(len(table))
+        nis = np.full(len(table), np.nan)
         way = kernels.Way(track.time_us, state, code, params, first)
         kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen)
         state, cov = out_state.copy(), out_cov.copy()
