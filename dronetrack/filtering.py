@@ -225,7 +225,7 @@ class Memory:
         m, d, s = len(settings.models.code), settings.state_size, len(sensors.starts)
         self.floats = {"x": (2, m, d), "P": (2, m, d, d + len(sensors.variance)), "w": (2, m)}
         self.floats |= {"sensor_noise": (s, 10), "sums": (2,)}
-        self.integers = {"clock": (2, 5), "sensor_us": (s, 7), "head": (7,)}
+        self.integers = {"clock": (2, 6), "sensor_us": (s, 7), "head": (7,)}
         sizes = [sum(int(np.prod(one)) for one in shapes.values()) for shapes in (self.floats, self.integers)]
         self.ring = filters.Ring(
             np.zeros((filters.RING + 1, sizes[0])),

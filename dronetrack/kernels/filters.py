@@ -46,10 +46,11 @@ LATCH_US, LATCH_ROWS = 1_000_000, 6  # refused for so long and so often, a senso
 UNFUSE_US = 2_000_000  # of the time before, this much is taken back
 STRAINED = 1.6  # if the sensor's normalised innovations were this large on the mean, per component
 YOUNG = 4  # a hypothesis with fewer rows than this may be of chance
+APART = 4.0  # times the gate: beyond it no turn of the target explains a row
 SUPPORT_US = 1_000_000  # a track is confirmed while a sighting of this age supports it
 
 # Columns of belief.clock
-ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS = 0, 1, 2, 3, 4  # HITS: since the second hypothesis was born
+ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS, FAR = 0, 1, 2, 3, 4, 5  # HITS: since the second hypothesis was born
 # Columns of belief.sensor_us
 HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO = 0, 1, 2, 3, 4, 5, 6
 # Columns of belief.sensor_noise
@@ -99,7 +100,7 @@ class Models(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """Two hypotheses: x (2, M, D), P (2, M, D, N), w (2, M), clock (2, 5); and what is known of the sensors."""
+    """Two hypotheses: x (2, M, D), P (2, M, D, N), w (2, M), clock (2, 6); and what is known of the sensors."""
 
     x: np.ndarray
     P: np.ndarray
@@ -253,8 +254,12 @@ def ground_on_ray(rows, i, point):
 
 
 @kernel
-def start_one(models, point, spread_m, x, P, w):
-    """Put a target at `point`, position unknown to `spread_m`, the rest as unknown as each model says."""
+def start_one(models, point, spread_m, pace, x, P, w):
+    """Put a target at `point`, position unknown to `spread_m`, the rest as unknown as each model says.
+
+    The velocity is at least as unknown as the track is fast, `pace` (level, climb) [m/s]: what is taken for a target
+    that climbs at 4 m/s may climb as fast.
+    """
     M, D = x.shape
     up = up_one(point)
     for m in range(M):
@@ -267,6 +272,8 @@ def start_one(models, point, spread_m, x, P, w):
             P[m, i, i] = spread_m * spread_m
             for block in range(1, D // 3):
                 level, rise = models.params[m, 1 + 2 * block] ** 2, models.params[m, 2 + 2 * block] ** 2
+                if block == 1:
+                    level, rise = max(level, pace[0] * pace[0]), max(rise, pace[1] * pace[1])
                 for j in range(3):
                     P[m, 3 * block + i, 3 * block + j] = turned_one(level, rise, up, i, j)
 
@@ -371,7 +378,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
     fresh = 0.0
     fits = np.zeros(2, dtype=np.bool_)
     act = np.zeros(2, dtype=np.int64)
-    point = np.zeros(3)
+    point, pace = np.zeros(3), np.zeros(2)
     i = start
     while i < stop or (flush and head[PENDING]):
         # A moment is complete when the next one begins: its output row, and predicted rows up to the next.
@@ -431,6 +438,10 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 point, near > 0.0, own, H, y, R, W, L, v,
             )  # fmt: skip
             components[h] = m
+            if h == 0:
+                up = up_one(x_out)
+                pace[1] = up[0] * x_out[3] + up[1] * x_out[4] + up[2] * x_out[5]
+                pace[0] = np.sqrt(max(0.0, x_out[3] ** 2 + x_out[4] ** 2 + x_out[5] ** 2 - pace[1] ** 2))
             if m == 0:
                 continue
             fits[h] = nis[h] <= gate[m] and not (h == 0 and skipped)
@@ -442,12 +453,13 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                         R[r, r] /= scale
                     noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
-        if k == HEIGHT and clock[1, ALIVE] and nis[1] > 4.0 * gate[1] and components[1] == 1:
+        if k == HEIGHT and clock[1, ALIVE] and components[1] > 0 and nis[1] > APART * gate[1]:
             # A hypothesis in the air or under the ground is of rows that do not belong together.
             clock[1, ALIVE] = 0
-        # While little else supports the track, a second hypothesis keeps the rows that it explains better: a track
-        # that coasts has a wide gate, and would take what the other just misses.
-        more = clock[1, ALIVE] and clock[1, HITS] >= YOUNG and clock[1, HITS] > clock[0, HITS]
+        # A second hypothesis that began far off keeps the rows that it explains better, while little else supports the
+        # track: a track that coasts has a wide gate, and would take what the other just misses. One that began near
+        # is the target after a turn: there the track takes what it can.
+        more = clock[1, ALIVE] and clock[1, FAR] and clock[1, HITS] >= YOUNG and clock[1, HITS] > clock[0, HITS]
         owned = starts and more and score[1] > score[0]
         taken = fits[0] and not owned
         share = 1.0
@@ -488,6 +500,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if spread > 0.0:
                 h = 1 if clock[0, ALIVE] else 0
                 act[h] = START
+                was_far = clock[h, ALIVE] and clock[h, FAR]
+                clock[h, FAR] = 1 if was_far or skipped or nis[0] > APART * gate[components[0]] else 0
                 clock[h, ALIVE] = 1
                 clock[h, STAMP] = t
                 clock[h, FIRST_HIT] = t
@@ -499,7 +513,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                     about[s, HEARD] = t
         for h in range(2):
             if act[h] == START:
-                start_one(models, point, spread, belief.x[h], belief.P[h], belief.w[h])
+                start_one(models, point, spread, pace, belief.x[h], belief.P[h], belief.w[h])
             if act[h] != NOTHING:
                 update_one(
                     belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, share if h == 0 else 1.0, variance,
