@@ -577,7 +577,7 @@ def _directions_ned(
     code = kernels.SERVO if servo else FRAME_CODES[gimbal_frame]
     ned = np.empty((len(rays), len(time_us), 3))
     for row, ray in enumerate(rays):
-        each = np.array(np.broadcast_to(ray, (len(time_us), 3)))  # one layout for the kernel: writable
+        each = np.array(np.broadcast_to(ray, (len(time_us), 3)), order="C")  # one layout for the kernel
         kernels.directions_ned_rows(attitude, gimbal, np.asarray(flags, dtype=np.int64), each, code, ned[row])
     return _ecef(lat_deg, lon_deg, alt_hae_m), ned, lat_deg, lon_deg
 
