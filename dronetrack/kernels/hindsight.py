@@ -41,7 +41,7 @@ class Way(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the way back needs of one block: per row H, W, L, v; per moment x (D,), P (D, N), F and the step's phi."""
+    """What the way back needs of one block: per row H, W, L, v; per moment x (D,), P (D, N), F, decay (N,)."""
 
     H: np.ndarray
     W: np.ndarray
@@ -51,58 +51,74 @@ class Kept(NamedTuple):
     x: np.ndarray
     P: np.ndarray
     F: np.ndarray
-    phi: np.ndarray
+    decay: np.ndarray
 
 
 @kernel
-def step_one(F, Q, phi, clock, x, P):
+def rows_by_one(F, D, n, P, room):
+    """Fill the first D rows of P with F times them; F is the identity on the position: (I A; 0 G)."""
+    for i in range(D):
+        for k in range(n):
+            room[i, k] = P[i, k] if i < 3 else 0.0
+        for j in range(3, D):
+            f = F[i, j]
+            if f != 0.0:
+                for k in range(n):
+                    room[i, k] += f * P[j, k]
+    for i in range(D):
+        for k in range(n):
+            P[i, k] = room[i, k]
+
+
+@kernel
+def mirror_one(D, n, P):
+    """Copy what stands right of the diagonal block to below it, and make the block itself symmetric to the bit."""
+    for i in range(D):
+        for k in range(i):
+            P[k, i] = P[i, k]
+        for k in range(D, n):
+            P[k, i] = P[i, k]
+
+
+@kernel
+def step_one(F, Q, decay, n, x, P, room):
     """Fill x = F x, P = F P F' + Q: the target moves, each shared error decays towards its prior."""
-    N = x.shape[0]
     D = F.shape[0]
-    column = np.empty(D)
     for i in range(D):
         s = x[i] if i < 3 else 0.0
         for j in range(3, D):
             s += F[i, j] * x[j]
-        column[i] = s
+        room[0, i] = s
+    for i in range(n):
+        x[i] = room[0, i] if i < D else decay[i] * x[i]
+    for k in range(n):
+        d = decay[k]
+        for j in range(n):
+            P[k, j] *= d * decay[j]
+    rows_by_one(F, D, n, P, room)
+    columns_by_one(F, D, P, room)
     for i in range(D):
-        x[i] = column[i]
-    for k in range(D, N):
-        decay = phi[clock[k - D]]
-        x[k] *= decay
-        for j in range(N):
-            P[k, j] *= decay
-        for j in range(N):
-            P[j, k] *= decay
-    for k in range(N):
-        for i in range(D):
-            s = P[i, k] if i < 3 else 0.0
-            for j in range(3, D):
-                s += F[i, j] * P[j, k]
-            column[i] = s
-        for i in range(D):
-            P[i, k] = column[i]
-            if k >= D:
-                P[k, i] = column[i]
+        for j in range(D):
+            P[i, j] += Q[i, j]
+    mirror_one(D, n, P)
+
+
+@kernel
+def columns_by_one(F, D, P, room):
+    """Fill the leading (D, D) of P with itself times F', F = (I A; 0 G)."""
     for i in range(D):
         for k in range(D):
             s = P[i, k] if k < 3 else 0.0
             for j in range(3, D):
                 s += P[i, j] * F[k, j]
-            column[k] = s
+            room[0, k] = s
         for k in range(D):
-            P[i, k] = column[k]
-    for i in range(D):
-        for j in range(i + 1):
-            s = P[i, j] + Q[i, j]
-            P[i, j] = s
-            P[j, i] = s
+            P[i, k] = room[0, k]
 
 
 @kernel
-def absorb_one(x, P, ref, H, own, m, R, y, W, L, v):
+def absorb_one(n, x, P, ref, H, own, m, R, y, W, L, v):
     """Update (x, P) by one measurement that is linear about `ref`; fill W, L, v; return its log-likelihood."""
-    N = x.shape[0]
     S = np.empty((3, 3))
     for r in range(m):
         s = y[r]
@@ -112,78 +128,77 @@ def absorb_one(x, P, ref, H, own, m, R, y, W, L, v):
             if own[c] >= 0:
                 s -= H[r, c] * x[own[c]]
         y[r] = s
-        for k in range(N):
-            W[k, r] = P[k, 0] * H[r, 0] + P[k, 1] * H[r, 1] + P[k, 2] * H[r, 2]
+        h0, h1, h2 = H[r, 0], H[r, 1], H[r, 2]
+        for k in range(n):
+            W[r, k] = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2
         for c in range(3, OWN):
             if own[c] >= 0 and H[r, c] != 0.0:
-                for k in range(N):
-                    W[k, r] += P[own[c], k] * H[r, c]
+                h = H[r, c]
+                row = own[c]
+                for k in range(n):
+                    W[r, k] += P[row, k] * h
     for r in range(m):
         for q in range(r + 1):
             s = R[r, q]
             for c in range(OWN):
                 if own[c] >= 0:
-                    s += H[r, c] * W[own[c], q]
+                    s += H[r, c] * W[q, own[c]]
             S[r, q] = s
             S[q, r] = s
     cholesky_one(S, m, L)
+    foreseen = -0.5 * m * LOG_2PI
     for r in range(m):
         s = y[r]
         for q in range(r):
             s -= L[r, q] * v[q]
-            for k in range(N):
-                W[k, r] -= L[r, q] * W[k, q]
+            for k in range(n):
+                W[r, k] -= L[r, q] * W[q, k]
         v[r] = s / L[r, r]
-        for k in range(N):
-            W[k, r] /= L[r, r]
-    for k in range(N):
-        for r in range(m):
-            x[k] += W[k, r] * v[r]
-        for r in range(m):
-            w = W[k, r]
-            for j in range(N):
-                P[k, j] -= w * W[j, r]
-    foreseen = -0.5 * m * LOG_2PI
-    for r in range(m):
+        for k in range(n):
+            W[r, k] /= L[r, r]
         foreseen -= 0.5 * v[r] * v[r] + np.log(L[r, r])
+        for k in range(n):
+            w = W[r, k]
+            x[k] += w * v[r]
+            for j in range(n):
+                P[k, j] -= w * W[r, j]
     return foreseen
 
 
 @kernel
-def recall_one(H, own, m, W, L, v, r, Y, g, A):
+def recall_one(n, H, own, m, W, L, v, r, Y, g):
     """Take one measurement back into (r, Y); return the NIS that it has against all the others."""
-    N = r.shape[0]
     u = np.empty(3)
     E = np.empty((3, 3))
     G = np.empty((3, 3))
     for a in range(m):
         s = v[a]
-        for k in range(N):
-            s -= W[k, a] * r[k]
+        for k in range(n):
+            s -= W[a, k] * r[k]
+            g[a, k] = 0.0
         u[a] = s
-        for k in range(N):
-            s = 0.0
-            for j in range(N):
-                s += Y[k, j] * W[j, a]
-            g[k, a] = s
+        for j in range(n):
+            w = W[a, j]
+            for k in range(n):
+                g[a, k] += Y[j, k] * w
     # Y and G stay symmetric to the bit: what is not symmetric in them would grow on the way back.
     for a in range(m):
         for b in range(a + 1):
             s = 1.0 if a == b else 0.0
-            for k in range(N):
-                s += W[k, a] * g[k, b]
+            for k in range(n):
+                s += W[a, k] * g[b, k]
             G[a, b] = s
             G[b, a] = s
     # In whitened coordinates u ~ (0, G).
     cholesky_one(G, m, E)
     nis = 0.0
-    w = np.empty(3)
+    w3 = np.empty(3)
     for a in range(m):
         s = u[a]
         for b in range(a):
-            s -= E[a, b] * w[b]
-        w[a] = s / E[a, a]
-        nis += w[a] * w[a]
+            s -= E[a, b] * w3[b]
+        w3[a] = s / E[a, a]
+        nis += w3[a] * w3[a]
     # J = L^-1 H: r += J' u, Y += J' G J - (Y W) J - J' (Y W)'.
     J = np.empty((3, OWN))
     for a in range(m):
@@ -193,18 +208,18 @@ def recall_one(H, own, m, W, L, v, r, Y, g, A):
                 s -= L[a, b] * J[b, c]
             J[a, c] = s / L[a, a]
     for c in range(OWN):
-        if own[c] < 0:
+        row = own[c]
+        if row < 0:
             continue
         for a in range(m):
-            r[own[c]] += J[a, c] * u[a]
-        for k in range(N):
-            s = 0.0
-            for a in range(m):
-                s += g[k, a] * J[a, c]
-            A[k] = s
-        for k in range(N):
-            Y[k, own[c]] -= A[k]
-            Y[own[c], k] -= A[k]
+            j = J[a, c]
+            if j == 0.0:
+                continue
+            r[row] += j * u[a]
+            for k in range(n):
+                Y[row, k] -= g[a, k] * j
+            for k in range(n):
+                Y[k, row] -= g[a, k] * j
     for c in range(OWN):
         for d in range(c + 1):
             if own[c] < 0 or own[d] < 0:
@@ -220,49 +235,106 @@ def recall_one(H, own, m, W, L, v, r, Y, g, A):
 
 
 @kernel
-def recall_step_one(F, phi, clock, r, Y):
-    """Fill r = F' r, Y = F' Y F for the step of target and shared errors."""
-    N = r.shape[0]
+def recall_step_one(F, decay, n, r, Y, room):
+    """Fill r = F' r, Y = F' Y F for the step of target and shared errors; F' = (I 0; A' G')."""
     D = F.shape[0]
-    column = np.empty(D)
     for i in range(D):
         s = r[i] if i < 3 else 0.0
         if i >= 3:
             for j in range(D):
                 s += F[j, i] * r[j]
-        column[i] = s
+        room[0, i] = s
+    for i in range(n):
+        r[i] = room[0, i] if i < D else decay[i] * r[i]
+    for k in range(n):
+        d = decay[k]
+        for j in range(n):
+            Y[k, j] *= d * decay[j]
+    for i in range(3, D):
+        for k in range(n):
+            room[i, k] = 0.0
+        for j in range(D):
+            f = F[j, i]
+            if f != 0.0:
+                for k in range(n):
+                    room[i, k] += f * Y[j, k]
+    for i in range(3, D):
+        for k in range(n):
+            Y[i, k] = room[i, k]
     for i in range(D):
-        r[i] = column[i]
-    for k in range(D, N):
-        decay = phi[clock[k - D]]
-        r[k] *= decay
-        for j in range(N):
-            Y[k, j] *= decay
-        for j in range(N):
-            Y[j, k] *= decay
-    for k in range(N):
-        for i in range(D):
-            s = Y[i, k] if i < 3 else 0.0
-            if i >= 3:
-                for j in range(D):
-                    s += F[j, i] * Y[j, k]
-            column[i] = s
-        for i in range(D):
-            Y[i, k] = column[i]
-            if k >= D:
-                Y[k, i] = column[i]
-    for i in range(D):
-        for k in range(D):
-            s = Y[i, k] if k < 3 else 0.0
-            if k >= 3:
-                for j in range(D):
-                    s += Y[i, j] * F[j, k]
-            column[k] = s
-        for k in range(D):
-            Y[i, k] = column[k]
-    for i in range(D):
-        for k in range(i):
-            Y[k, i] = Y[i, k]
+        for k in range(3, D):
+            s = 0.0
+            for j in range(D):
+                s += Y[i, j] * F[j, k]
+            room[0, k] = s
+        for k in range(3, D):
+            Y[i, k] = room[0, k]
+    mirror_one(D, n, Y)
+
+
+@kernel
+def own_slots_one(columns, D, slot, own):
+    """Fill `own` as `own_columns_one` does, with places among the live errors."""
+    own_columns_one(columns, 0, own)
+    for c in range(3):
+        own[c] = c
+    for c in range(3, OWN):
+        if own[c] >= 0:
+            own[c] = D + slot[own[c]]
+
+
+@kernel
+def live_one(b, since, until, live):
+    """Fill `live` with the shared errors that block b can tell of: of sensors that spoke before and speak again."""
+    n = 0
+    for c in range(since.shape[0]):
+        if since[c] <= b <= until[c]:
+            live[n] = c
+            n += 1
+    return n
+
+
+@kernel
+def between_one(rows, use, way, sensors, since, until):
+    """Fill the first and the last block (B,) in which the sensor of each shared error is used."""
+    B = since.shape[0]
+    for c in range(B):
+        since[c] = way.rows.shape[0]
+        until[c] = -1
+    own = np.zeros(OWN, dtype=np.int64)
+    for k in range(way.time_us.shape[0]):
+        for i in range(way.rows[k], way.rows[k + 1]):
+            if use[i]:
+                own_columns_one(sensors.columns[rows.sensor[i]], 0, own)
+                for c in range(3, OWN):
+                    if own[c] >= 0:
+                        since[own[c]] = min(since[own[c]], k // BLOCK)
+                        until[own[c]] = max(until[own[c]], k // BLOCK)
+
+
+@kernel
+def regather_one(D, before, n_before, after, n_after, prior, x, P, x_room, P_room):
+    """Bring (x, P) from the live errors `before` to those `after`; a new one has mean 0 and variance `prior`.
+
+    One that is left behind is never spoken of again on this way: leaving it out is exact.
+    """
+    old = np.empty(n_after, dtype=np.int64)
+    for q in range(n_after):
+        old[q] = q if q < D else -1
+        if q >= D:
+            for j in range(n_before - D):
+                if before[j] == after[q - D]:
+                    old[q] = D + j
+    for q in range(n_after):
+        x_room[q] = x[old[q]] if old[q] >= 0 else 0.0
+        for w in range(n_after):
+            P_room[q, w] = P[old[q], old[w]] if old[q] >= 0 and old[w] >= 0 else 0.0
+        if old[q] < 0:
+            P_room[q, q] = prior[after[q - D]]
+    for q in range(n_after):
+        x[q] = x_room[q]
+        for w in range(n_after):
+            P[q, w] = P_room[q, w]
 
 
 @kernel
@@ -317,9 +389,9 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
     for b in range(n_blocks):
         most = max(most, way.rows[min((b + 1) * BLOCK, T)] - way.rows[b * BLOCK])
     kept = Kept(
-        np.zeros((most, 3, OWN)), np.zeros((most, N, 3)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
+        np.zeros((most, 3, OWN)), np.zeros((most, 3, N)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
         np.zeros(most, dtype=np.int64), np.zeros((BLOCK, D)), np.zeros((BLOCK, D, N)), np.zeros((BLOCK, D, D)),
-        np.zeros((BLOCK, sensors.tau_s.shape[0])),
+        np.ones((BLOCK, N)),
     )  # fmt: skip
     x_laid, P_laid = np.zeros((n_blocks, N)), np.zeros((n_blocks, N, N))
     xf, Pf = np.zeros(N), np.zeros((N, N))
@@ -332,21 +404,38 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
             level, rise = first[1 + 2 * block] ** 2, first[2 + 2 * block] ** 2
             for j in range(3):
                 Pf[3 * block + i, 3 * block + j] = turned_one(level, rise, up, i, j)
-    for k in range(B):
-        Pf[D + k, D + k] = sensors.variance[k]
+    since, until = np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64)
+    between_one(rows, use, way, sensors, since, until)
+    live, was = np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64)
+    slot = np.zeros(B, dtype=np.int64)
+    n, n_was = D, D
+    x_room, P_room, nothing = np.zeros(N), np.zeros((N, N)), np.zeros(B)
     r, Y = np.zeros(N), np.zeros((N, N))
-    g, A, G = np.zeros((N, 3)), np.zeros(N), np.zeros((D, N))
+    g, G, room = np.zeros((3, N)), np.zeros((6, N)), np.zeros((D, N))
+    phi = np.zeros(sensors.tau_s.shape[0])
     Q, R, y = np.zeros((D, D)), np.zeros((3, 3)), np.zeros(3)
     own = np.zeros(OWN, dtype=np.int64)
     for turn in range(2 * n_blocks):
         ahead = turn < n_blocks
         b = turn if ahead else 2 * n_blocks - 1 - turn
-        for i in range(N):
+        if turn == n_blocks:
+            n = D
+        n_was = n
+        for c in range(n_was - D):
+            was[c] = live[c]
+        n = D + live_one(b, since, until, live)
+        for c in range(n - D):
+            slot[live[c]] = c
+        if ahead:
+            regather_one(D, was, n_was, live, n, sensors.variance, xf, Pf, x_room, P_room)
+        else:
+            regather_one(D, was, n_was, live, n, nothing, r, Y, x_room, P_room)
+        for i in range(n):
             if ahead:
                 x_laid[b, i] = xf[i]
             else:
                 xf[i] = x_laid[b, i]
-            for j in range(N):
+            for j in range(n):
                 if ahead:
                     P_laid[b, i, j] = Pf[i, j]
                 else:
@@ -355,22 +444,24 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
         base = way.rows[low]
         for k in range(low, high):
             F = kept.F[k - low]
-            phi = kept.phi[k - low]
+            decay = kept.decay[k - low]
             if k > 0:
                 dt = (way.time_us[k] - way.time_us[k - 1]) * 1e-6
                 for c in range(phi.shape[0]):
                     phi[c] = np.exp(-dt / sensors.tau_s[c])
                 model_one(way.code[k], way.params[k], xf, dt, F, Q)
-                step_one(F, Q, phi, sensors.clock, xf, Pf)
-                for c in range(B):
-                    Pf[D + c, D + c] += (1.0 - phi[sensors.clock[c]] ** 2) * sensors.variance[c]
+                for c in range(n - D):
+                    decay[D + c] = phi[sensors.clock[live[c]]]
+                step_one(F, Q, decay, n, xf, Pf, room)
+                for c in range(n - D):
+                    Pf[D + c, D + c] += (1.0 - decay[D + c] ** 2) * sensors.variance[live[c]]
             for i in range(way.rows[k], way.rows[k + 1]):
                 at = i - base
                 kept.m[at] = 0
                 if not use[i]:
                     continue
                 s = rows.sensor[i]
-                own_columns_one(sensors.columns[s], D, own)
+                own_slots_one(sensors.columns[s], D, slot, own)
                 m = linearise_one(
                     way.state[k], rows.kind[i], rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale[s],
                     kept.H[at], y, R,
@@ -378,11 +469,11 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
                 kept.m[at] = m
                 if m > 0:
                     foreseen[i] = absorb_one(
-                        xf, Pf, way.state[k], kept.H[at], own, m, R, y, kept.W[at], kept.L[at], kept.v[at]
+                        n, xf, Pf, way.state[k], kept.H[at], own, m, R, y, kept.W[at], kept.L[at], kept.v[at]
                     )  # fmt: skip
             for i in range(D):
                 kept.x[k - low, i] = xf[i]
-                for j in range(N):
+                for j in range(n):
                     kept.P[k - low, i, j] = Pf[i, j]
         if ahead:
             continue
@@ -390,28 +481,28 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
             PD = kept.P[k - low]
             for i in range(6):
                 s = kept.x[k - low, i]
-                for j in range(N):
+                for j in range(n):
                     s += PD[i, j] * r[j]
                 x[k, i] = s
-                for j in range(N):
+                for j in range(n):
                     G[i, j] = 0.0
-                for q in range(N):
+                for q in range(n):
                     w = PD[i, q]
-                    for j in range(N):
+                    for j in range(n):
                         G[i, j] += w * Y[q, j]
             for i in range(6):
                 for j in range(i + 1):
                     s = PD[i, j]
-                    for q in range(N):
+                    for q in range(n):
                         s -= G[i, q] * PD[j, q]
                     P[k, i, j] = s
                     P[k, j, i] = s
             for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
                 at = i - base
                 if kept.m[at] > 0:
-                    own_columns_one(sensors.columns[rows.sensor[i]], D, own)
+                    own_slots_one(sensors.columns[rows.sensor[i]], D, slot, own)
                     nis[i] = recall_one(
-                        kept.H[at], own, kept.m[at], kept.W[at], kept.L[at], kept.v[at], r, Y, g, A
+                        n, kept.H[at], own, kept.m[at], kept.W[at], kept.L[at], kept.v[at], r, Y, g
                     )  # fmt: skip
             if k > 0:
-                recall_step_one(kept.F[k - low], kept.phi[k - low], sensors.clock, r, Y)
+                recall_step_one(kept.F[k - low], kept.decay[k - low], n, r, Y, room)

@@ -13,7 +13,8 @@ from dronetrack.measurements import TICK, Measurements
 from dronetrack.motion import Mixture
 from dronetrack.tracks import Origin, Track
 
-ROUNDS = 4
+ROUNDS = 4  # at most
+SETTLED = 0.2  # of a standard deviation: the way moves less than that between two rounds, but for one row in a hundred
 LEFT_OUT_COST = 8.0  # of a row that is left out, in the log-likelihood: more than that of one at the gate
 NEAR = 0.9  # a row that the filter refused comes back if nine of ten right ones would be as near
 
@@ -69,19 +70,24 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
     code, params = _steps(made)
     out_state, out_cov = np.empty_like(state), np.empty_like(cov)
     foreseen = np.zeros(len(table))
-    for turn in range(ROUNDS):
+    rounds = 0
+    settled = False
+    while not settled:
+        rounds += 1
         nis = np.full(len(table), np.nan)
         way = kernels.Way(track.time_us, state, code, params, first)
         kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen)
+        moved = np.abs(out_state[:, :3] - state[:, :3]) / np.sqrt(np.diagonal(out_cov, axis1=1, axis2=2)[:, :3])
         state, cov = out_state.copy(), out_cov.copy()
-        if turn + 1 < ROUNDS:
+        settled = rounds == ROUNDS or (rounds > 1 and float(np.percentile(moved, 99.0)) < SETTLED)
+        if not settled:
             back = way._replace(state=state)
             kernels.plausible_rows(rows, use, scale, back, sensors, cov, nis)
             refused = ~use & inside & sensors.starts[table.sensor_id]
-            use = (use & (nis <= gate[size])) | (refused & (turn == 0) & (nis <= near[size]))
+            use = (use & (nis <= gate[size])) | (refused & (rounds == 1) & (nis <= near[size]))
             scale = _noise(table.sensor_id, sensors.starts, scale, nis / size, use)
     stats = {
-        "rounds": ROUNDS,
+        "rounds": rounds,
         "log_likelihood": float(foreseen[use].sum() - LEFT_OUT_COST * np.sum(inside & ~use)),
         "sensors": {
             sensor.name: {
