@@ -218,7 +218,7 @@ class Memory:
         m, d, s = len(settings.models.code), settings.state_size, len(sensors.starts)
         self.floats = {"x": (2, m, d), "P": (2, m, d, d + len(sensors.variance)), "w": (2, m)}
         self.floats |= {"sensor_noise": (s, 10), "sums": (2,)}
-        self.integers = {"clock": (2, 6), "sensor_us": (s, 7), "head": (7,)}
+        self.integers = {"clock": (2, 6), "sensor_us": (s, 8), "head": (7,)}
         sizes = [sum(int(np.prod(one)) for one in shapes.values()) for shapes in (self.floats, self.integers)]
         self.ring = filters.Ring(
             np.zeros((filters.RING + 1, sizes[0])),
@@ -226,7 +226,9 @@ class Memory:
             np.full((filters.RING, 3), filters.NEVER, dtype=np.int64),
         )
         self.belief = self.belief_at(filters.RING)
-        self.belief.sensor_us[:, [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO]] = filters.NEVER
+        self.belief.sensor_us[
+            :, [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO, filters.SECONDED]
+        ] = filters.NEVER
         self.belief.sensor_noise[:, [filters.BY_STEP, filters.BY_NIS, filters.STRAIN]] = 1.0
         self.belief.head[filters.RING_DUE] = filters.NEVER
         self.belief.sums[filters.MOMENT_NIS] = np.nan
