@@ -201,7 +201,10 @@ def sensor_table(sensors: Sequence[Sensor], shares: NDArray[np.bool_]) -> filter
                 variance += [power] * BLOCKS[block]
     tau_s, clock = np.unique(np.array(times, dtype=np.float64), return_inverse=True)
     starts = np.array([sensor.starts_tracks for sensor in sensors], dtype=np.bool_)
-    return filters.Sensors(starts, columns, np.array(variance, dtype=np.float64), clock.astype(np.int64), tau_s)
+    names = [sensor.platform or f"alone: {sensor.name}" for sensor in sensors]
+    platform = np.array([names.index(name) for name in names], dtype=np.int64)
+    spread = np.array(variance, dtype=np.float64)
+    return filters.Sensors(starts, columns, spread, clock.astype(np.int64), tau_s, platform)
 
 
 def shares_errors(table: Measurements) -> NDArray[np.bool_]:
@@ -225,7 +228,7 @@ class Memory:
         m, d, s = len(settings.models.code), settings.state_size, len(sensors.starts)
         self.floats = {"x": (2, m, d), "P": (2, m, d, d + len(sensors.variance)), "w": (2, m)}
         self.floats |= {"sensor_noise": (s, 10), "sums": (2,)}
-        self.integers = {"clock": (2, 6), "sensor_us": (s, 7), "head": (7,)}
+        self.integers = {"clock": (2, 6), "sensor_us": (s, 8), "head": (7,)}
         sizes = [sum(int(np.prod(one)) for one in shapes.values()) for shapes in (self.floats, self.integers)]
         self.ring = filters.Ring(
             np.zeros((filters.RING + 1, sizes[0])),
@@ -233,7 +236,9 @@ class Memory:
             np.full((filters.RING, 3), filters.NEVER, dtype=np.int64),
         )
         every = self.beliefs()
-        every.sensor_us[..., [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO]] = filters.NEVER
+        every.sensor_us[..., [filters.HEARD, filters.SAID, filters.SKIP_FROM, filters.SKIP_TO, filters.SECONDED]] = (
+            filters.NEVER
+        )
         every.sensor_noise[..., [filters.BY_STEP, filters.BY_NIS, filters.STRAIN]] = 1.0
         every.head[:, filters.RING_DUE] = filters.NEVER
         every.sums[:, filters.MOMENT_NIS] = np.nan

@@ -46,6 +46,8 @@ class Sensor:
         A second error of the heading that comes and goes on top of the first, and its correlation time. [rad], [s]
     starts_tracks : bool, optional
         Whether a row of this sensor may start a track; a contact or a height may only constrain one.
+    platform : str, optional
+        Who carries it, where one carries several: sensors of one platform can be wrong together. Empty: it is alone.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Sensor:
     wander_std_rad: float = 0.0
     wander_time_s: float = 60.0
     starts_tracks: bool = True
+    platform: str = ""
 
     def __post_init__(self) -> None:
         for name in ("heading_std_rad", "boresight_std_rad", "wander_std_rad"):

@@ -223,7 +223,7 @@ def sightings(
     site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame)
     direction, turning = (_headed(vectors, site, put_right.heading_deg) for vectors in (direction, turning))
     good = ~np.isnan(direction[:, 0])
-    name = telemetry.name or f"drone {telemetry.system_id}"
+    name = _name_of(telemetry)
     stats: dict = {
         **view.stats,
         "without_pose": int(np.sum(~good)),
@@ -263,6 +263,7 @@ def sightings(
         boresight_std_rad=float(np.radians(boresight_std_deg)),
         heading_time_s=CONSTANT_S,
         wander_time_s=errors.heading_time_s,
+        platform=name,
         boresight_time_s=errors.boresight_time_s,
     )
     lines = measurements_of(
@@ -330,13 +331,13 @@ def geo_targets(telemetry: Telemetry, *, latency_s: float = LATENCY_TYPICAL_S, a
     lat_deg, lon_deg = rows.lat_deg[use], rows.lon_deg[use]
     v_acc = np.where(np.isfinite(rows.v_acc_m[use]), rows.v_acc_m[use], 2.0 * rows.h_acc_m[use])
     local = _diagonal(np.column_stack([rows.h_acc_m[use], rows.h_acc_m[use], v_acc]) ** 2)
-    name = f"{telemetry.name or f'drone {telemetry.system_id}'} geo"
+    name = f"{_name_of(telemetry)} geo"
     return measurements_of(
         rows.time_us[use] - np.int64(round(latency_s * 1e6)),
         POSITION,
         geodesy.geodetic_to_ecef(lat_deg, lon_deg, rows.alt_hae_m[use]),
         geodesy.enu_covariance_to_ecef(0.5 * local, lat_deg, lon_deg),
-        Sensor(name, authority, shared_time_s=60.0),
+        Sensor(name, authority, shared_time_s=60.0, platform=_name_of(telemetry)),
         site_cov=geodesy.enu_covariance_to_ecef(local, lat_deg, lon_deg),
         stats={name: {"not_active": int(np.sum(~active)), "without_accuracy": int(np.sum(active & ~stated))}},
     )
@@ -727,3 +728,7 @@ def _outer(vectors: Floats) -> Floats:
 
 def _diagonal(variances: Floats) -> Floats:
     return variances[:, :, None] * np.eye(variances.shape[1])
+
+
+def _name_of(telemetry: Telemetry) -> str:
+    return telemetry.name or f"drone {telemetry.system_id}"

@@ -167,6 +167,13 @@ def test_scores_count_breaks_gaps_and_the_first_custody():
     assert result.position_rmse_m == pytest.approx(200.0 * np.sqrt(13.0 / 80.0), rel=1e-6)
 
 
+def test_a_track_that_ends_before_the_truth_is_lost_but_not_by_its_last_row():
+    seconds = np.arange(0.0, 20.0, 0.5)
+    truth, whole = drive(seconds, 0.0), drive(seconds, 0.0 * seconds)
+    assert score(whole.take(whole.time_us <= 19_000_000), truth).custody_breaks == 0
+    assert score(whole.take(whole.time_us <= 15_000_000), truth).custody_breaks == 1
+
+
 def test_a_target_never_found_has_no_first_custody():
     seconds = np.arange(0.0, 10.0)
     assert score(drive(seconds, np.full(10, 500.0)), drive(seconds, 0.0)).first_custody_s == np.inf

@@ -8,7 +8,8 @@ ring        the last few beliefs, half a second apart: where to go back to when 
 w           weights of the models
 
 Two hypotheses live side by side. The first is the track. The second is born from sightings that the track's gate has
-refused, and replaces the track only when it has been fed for `recover_s` while the track has not.
+refused, and replaces the track only when it has been fed for `recover_s` while the track has not; sensors of
+two platforms that agree need two seconds.
 
 Each sensor owns up to seven shared errors: three of unit variance that scale the root of the row's `site_cov`
 (first-order Gauss-Markov), a heading error and its wander, and two boresight angles [rad].
@@ -43,6 +44,7 @@ RING = 14  # beliefs kept
 RING_STEP_US = 500_000
 FORGET_US = 2_000_000  # a second hypothesis that hears nothing for so long is dropped
 LATCH_US, LATCH_ROWS = 1_000_000, 6  # refused for so long and so often, a sensor looks at something else
+AGREE_US = 2_000_000  # two platforms that agree on the second hypothesis do not look at the same wrong thing
 UNFUSE_US = 2_000_000  # of the time before, this much is taken back
 STRAINED = 1.6  # if the sensor's normalised innovations were this large on the mean, per component
 YOUNG = 4  # a hypothesis with fewer rows than this may be of chance
@@ -52,7 +54,7 @@ SUPPORT_US = 1_000_000  # a track is confirmed while a sighting of this age supp
 # Columns of belief.clock
 ALIVE, STAMP, FIRST_HIT, LAST_HIT, HITS, FAR = 0, 1, 2, 3, 4, 5  # HITS: since the second hypothesis was born
 # Columns of belief.sensor_us
-HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO = 0, 1, 2, 3, 4, 5, 6
+HEARD, SAID, REFUSED_FROM, REFUSED_ROWS, STRAINED_THEN, SKIP_FROM, SKIP_TO, SECONDED = 0, 1, 2, 3, 4, 5, 6, 7
 # Columns of belief.sensor_noise
 BY_STEP, BY_NIS, ROWS, STRAIN, BEFORE, PLACE = 0, 1, 2, 3, 4, 7  # the last two: three components each
 # Entries of belief.head
@@ -81,6 +83,7 @@ class Sensors(NamedTuple):
 
     A column of -1 is none.
     `variance`, `clock` (B,): prior variance of each shared error, and which of `tau_s` is its correlation time.
+    `platform` (S,) is the same for sensors that one platform carries.
     """
 
     starts: np.ndarray
@@ -88,6 +91,7 @@ class Sensors(NamedTuple):
     variance: np.ndarray
     clock: np.ndarray
     tau_s: np.ndarray
+    platform: np.ndarray
 
 
 class Models(NamedTuple):
@@ -492,6 +496,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if starts:
                 clock[1, HITS] += 1
                 clock[1, LAST_HIT] = t
+                about[s, SECONDED] = t
                 if not skipped:
                     out.verdict[i] = SHADOWED
         elif starts and not taken and (not clock[1, ALIVE] or clock[1, HITS] < YOUNG):
@@ -521,6 +526,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 )  # fmt: skip
         # A track that was fed for less than a second may itself be of a wrong row.
         wait_us = recover_us if clock[0, LAST_HIT] - clock[0, FIRST_HIT] > SUPPORT_US else SUPPORT_US
+        if clock[1, ALIVE] and seconds_one(about, sensors.platform, max(clock[1, FIRST_HIT], t - SUPPORT_US)) > 1:
+            wait_us = min(wait_us, AGREE_US)
         if (
             clock[1, ALIVE]
             and clock[1, HITS] >= 2 * YOUNG
@@ -545,6 +552,20 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 i = ring.at[slot, 0] - base[0]
                 rows_out = ring.at[slot, 1] - base[1]
     return rows_out
+
+
+@kernel
+def seconds_one(about, platform, since_us):
+    """Count the platforms whose sensors fed the second hypothesis since then: what one carries looks one way."""
+    count = 0
+    for q in range(about.shape[0]):
+        new = about[q, SECONDED] >= since_us
+        for p in range(q):
+            if platform[p] == platform[q] and about[p, SECONDED] >= since_us:
+                new = False
+        if new:
+            count += 1
+    return count
 
 
 @kernel
@@ -605,7 +626,7 @@ def take_back_one(belief, ring, s, now_us, base):
     if from_us > about[s, SKIP_TO] or about[s, SKIP_FROM] > from_us:
         about[s, SKIP_FROM] = from_us
     about[s, SKIP_TO] = now_us
-    skips = about[:, SKIP_FROM:].copy()
+    skips = about[:, SKIP_FROM : SKIP_TO + 1].copy()
     times = head[TAKEN_BACK] + 1
     copy_belief_one(ring, slot, RING)
     for q in range(about.shape[0]):

@@ -271,8 +271,8 @@ def weigh_one(x, P, variance, kind, z, cov, site, C, scale, point, near, own, H,
     wide = False
     if kind == LINE_OF_SIGHT:
         d2 = (x[0] - site[0]) ** 2 + (x[1] - site[1]) ** 2 + (x[2] - site[2]) ** 2
-        wide = P[0, 0] + P[1, 1] + P[2, 2] > WIDE * d2
-        if wide and near:
+        wide = near and P[0, 0] + P[1, 1] + P[2, 2] > WIDE * d2
+        if wide:
             for i in range(3):
                 about[i] = point[i]
     m = linearise_one(about, kind, z, cov, site, C, scale, H, y, R)

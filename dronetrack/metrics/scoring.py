@@ -13,6 +13,7 @@ from dronetrack.metrics.bound import Bound
 from dronetrack.metrics.consistency import Consistency, Share, consistency, nees, share_of
 from dronetrack.tracks import CHI2_95_2D, COASTING, CONFIRMED, Track
 
+ENDED_US = 1_000_000
 SLOW_MPS = 1.0  # below this a course means nothing, and along and across neither
 
 Floats = NDArray[np.float64]
@@ -349,6 +350,9 @@ def score(
 
 def _custody(track: Track, truth: Track, lost_m: float) -> tuple[float, int]:
     """Seconds from the start of the truth to custody, and how often it was lost, at the rows of the truth."""
+    if len(track):
+        # A track ends with its last measurement: what of the truth follows within a second of that is not a loss.
+        truth = truth.take((truth.time_us <= track.time_us[-1]) | (truth.time_us > track.time_us[-1] + ENDED_US))
     inside = np.zeros(len(truth), dtype=np.bool_)
     if len(track) and len(truth):
         inside = (truth.time_us >= track.time_us[0]) & (truth.time_us <= track.time_us[-1])

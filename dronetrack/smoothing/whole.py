@@ -14,6 +14,7 @@ from dronetrack.motion import Mixture
 from dronetrack.tracks import Origin, Track
 
 ROUNDS = 4  # at most
+FEW = 40  # components say nothing of a sensor's noise
 SETTLED = 0.2  # of a standard deviation: the way moves less than that between two rounds, but for one row in a hundred
 LEFT_OUT_COST = 8.0  # of a row that is left out, in the log-likelihood: more than that of one at the gate
 NEAR = 0.9  # a row that the filter refused comes back if nine of ten right ones would be as near
@@ -85,7 +86,7 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
             kernels.plausible_rows(rows, use, scale, back, sensors, cov, nis)
             refused = ~use & inside & sensors.starts[table.sensor_id]
             use = (use & (nis <= gate[size])) | (refused & (rounds == 1) & (nis <= near[size]))
-            scale = _noise(table.sensor_id, sensors.starts, scale, nis / size, use)
+            scale = _noise(table.sensor_id, sensors.starts, scale, nis, size, use)
     stats = {
         "rounds": rounds,
         "log_likelihood": float(foreseen[use].sum() - LEFT_OUT_COST * np.sum(inside & ~use)),
@@ -114,13 +115,19 @@ def _noise(
     sensor_id: NDArray[np.int32],
     starts: NDArray[np.bool_],
     scale: NDArray[np.float64],
-    ratio: NDArray[np.float64],
+    nis: NDArray[np.float64],
+    size: NDArray[np.int64],
     use: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Correct each sensor's factor by the mean NIS per component of its rows against all the others."""
+    """Correct each sensor's factor by the mean NIS per component of its rows against all the others.
+
+    What five standard deviations of that mean can explain is chance, and changes nothing.
+    """
     out = scale.copy()
     for row in np.flatnonzero(starts):
-        mine = ratio[use & (sensor_id == row)]
-        if len(mine) >= 20:
-            out[row] = np.clip(scale[row] * mine.mean(), 1.0, 25.0)
+        mine = use & (sensor_id == row)
+        components = int(size[mine].sum())
+        if components >= FEW:
+            found = scale[row] * float(nis[mine].sum()) / components
+            out[row] = min(found, filters.NOISIEST) if found > 1.0 + 5.0 * np.sqrt(2.0 / components) else 1.0
     return out

@@ -4,6 +4,8 @@ The bounds are those of 200 runs, `chi2_bounds(6, 200)`: 5.53 to 6.49. `benchmar
 every scenario.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flights import START_US, to_ecef, weave
@@ -14,7 +16,7 @@ from dronetrack.kernels import filters
 from dronetrack.measurements import HEIGHT, POSITION, Sensor, measurements_of, merge
 from dronetrack.metrics import score
 from dronetrack.motion import ConstantVelocity, CoordinatedTurn, Mixture
-from dronetrack.simulate import simulate
+from dronetrack.simulate import exact, scenario, simulate
 
 RUNS = 200
 NO_GATE = 0.9999999  # nothing is drawn that a gate should refuse
@@ -106,3 +108,124 @@ def test_a_track_by_a_mixture_is_filterpys(rng):
     np.testing.assert_allclose(ours.origin.weight, [one[0] for one in theirs], atol=1e-6)
     np.testing.assert_allclose(ours.state, [one[3] for one in theirs], rtol=0, atol=1e-6)
     np.testing.assert_allclose(ours.cov, [one[4] for one in theirs], rtol=1e-6, atol=1e-6)
+
+
+# --- rows that are not what they seem ---------------------------------------------------------------------------------
+
+
+def judged(simulation, tables=None, settle_s=10.0, **options):
+    options = {"motion": simulation.scenario.motion} | options
+    tracks = [track(rows, **options) for rows in tables or simulation.measurements]
+    return score(tracks, simulation.truths, settle_s=settle_s), tracks
+
+
+def test_a_look_alike_leaves_the_covariance_honest():
+    """Eight seconds on another car, and clutter: the errors of coasting are large, and said to be."""
+    simulation = simulate("look_alike", runs=RUNS, rng=np.random.default_rng(5))
+    result, tracks = judged(simulation)
+    assert result.nees.holds, result.nees
+    assert 0.93 < result.ellipse_95.value < 0.97
+    end = simulation.time_us[0] + 80_000_000
+    after = score([one.take(one.time_us > end) for one in tracks], simulation.truths)
+    assert after.position_rmse_m < 4.0
+    assert after.custody_breaks == 0.0
+
+
+def test_an_honest_sensor_is_not_called_noisy():
+    for name in ("straight", "straight_camera", "biased_gimbal", "late_radio"):
+        _, tracks = judged(simulate(name, runs=30, rng=np.random.default_rng(6)), gate_probability=NO_GATE)
+        assert all(one["noise_factor"] == 1.0 for result in tracks for one in result.stats["sensors"].values()), name
+
+
+def test_noise_is_learnt_where_a_camera_understates_it():
+    """A camera twice as noisy as it says, 4 in variance: found, and the track is honest again."""
+    plan = scenario("straight_camera")
+    errors = exact()
+    claimed = replace(
+        errors, pixel_std=errors.pixel_std / 2, pointing_std_deg=errors.pointing_std_deg / 2,
+        timing_std_s=errors.timing_std_s / 2,
+    )  # fmt: skip
+    lying = replace(plan, duration_s=120.0, sensors=(replace(plan.sensors[0], stated=claimed),))
+    simulation = simulate(lying, runs=RUNS, rng=np.random.default_rng(5))
+    result, tracks = judged(simulation)
+    factors = [one.stats["sensors"]["D1 camera"]["noise_factor"] for one in tracks]
+    assert np.median(factors) == pytest.approx(4.0, abs=0.4)
+    assert result.nees.holds, result.nees
+    believed, _ = judged(simulation, learn_noise=False)
+    assert not believed.nees.holds
+    assert believed.position_rmse_m > 1.5 * result.position_rmse_m
+
+
+def test_noise_that_is_learnt_is_bounded():
+    simulation = simulate("straight", runs=3, rng=np.random.default_rng(7))
+    claimed = [replace(rows, cov=rows.cov / 1e4) for rows in simulation.measurements]
+    _, tracks = judged(simulation, claimed, gate_probability=NO_GATE)
+    assert max(one.stats["sensors"]["gnss"]["noise_factor"] for one in tracks) == 25.0
+
+
+def heavy_tailed(run, freedom, rng):
+    """The rows of a run with errors of Student's t: of the same scale, with wilder ones among them."""
+    rows = run.measurements
+    error = rows.z - run.truth.at(rows.time_us).state[:, :3]
+    return replace(rows, z=rows.z + error * (1.0 / np.sqrt(rng.chisquare(freedom, (len(rows), 1)) / freedom) - 1.0))
+
+
+def test_heavy_tails_are_best_believed_as_such(rng):
+    simulation = simulate("straight", runs=RUNS, rng=np.random.default_rng(5))
+    tables = [heavy_tailed(run, 4.0, rng) for run in simulation]
+    result, _ = judged(simulation, tables, robust="student_t", degrees_of_freedom=4.0)
+    assert result.nees.holds, result.nees
+    assert 0.93 < result.ellipse_95.value < 0.97
+    plain, _ = judged(simulation, tables, learn_noise=False)
+    assert not plain.nees.holds
+    assert result.position_rmse_m < plain.position_rmse_m
+
+
+def with_false_rows(run, part, side_m, rng):
+    """A part of the rows is of something else, evenly in a box about the target; the first row is right."""
+    rows = run.measurements
+    false = rng.random(len(rows)) < part
+    false[0] = False
+    elsewhere = run.truth.at(rows.time_us).state[:, :3] + rng.uniform(-side_m, side_m, (len(rows), 3))
+    return replace(rows, z=np.where(false[:, None], elsewhere, rows.z))
+
+
+def test_false_rows_in_the_gate_are_best_weighed_by_their_probability(rng):
+    """One row in five lies anywhere within 12 m: half of these fall in the gate, a tenth of what is there."""
+    simulation = simulate("straight", runs=RUNS, rng=np.random.default_rng(5))
+    tables = [with_false_rows(run, 0.2, 12.0, rng) for run in simulation]
+    result, _ = judged(simulation, tables, robust="pda", clutter=0.1, learn_noise=False)
+    assert result.nees.holds, result.nees
+    assert 0.93 < result.ellipse_95.value < 0.97
+    plain, _ = judged(simulation, tables, learn_noise=False)
+    assert not plain.nees.holds
+    assert result.position_rmse_m < plain.position_rmse_m
+
+
+def alongside(simulation, run):
+    """Rows of two cameras; for two seconds the first sees a car that drives 6 m beside the target, then turns off."""
+    rows = simulation.measurements[run]
+    since = (rows.time_us - simulation.time_us[0]) * 1e-6 - 30.0
+    truth = simulation.truth(run).at(rows.time_us)
+    names = [sensor.name for sensor in rows.sensors]
+    fooled = (rows.sensor_id == names.index("D1 camera")) & (since > -2.0) & (since < 4.0)
+    north = geodesy.enu_rotation(truth.lat_deg, truth.lon_deg)[:, 1]
+    target = truth.state[:, :3] - rows.site_ecef_m
+    other = target + (6.0 + 8.0 * np.clip(since, 0.0, None))[:, None] * north
+    shift = other / np.linalg.norm(other, axis=1)[:, None] - target / np.linalg.norm(target, axis=1)[:, None]
+    seen = rows.z + shift
+    return replace(rows, z=np.where(fooled[:, None], seen / np.linalg.norm(seen, axis=1)[:, None], rows.z))
+
+
+def test_what_a_camera_on_another_car_did_to_the_track_is_taken_back():
+    """The other car slips through the gate and pulls; what it did goes when it turns off, and the track stays."""
+    plan = scenario("late_radio")
+    simulation = simulate(
+        replace(plan, duration_s=60.0, sensors=plan.sensors[:2]), runs=60, rng=np.random.default_rng(8)
+    )
+    result, tracks = judged(simulation, [alongside(simulation, run) for run in range(60)])
+    undone = [one for one in tracks if one.stats["latches_taken_back"]]
+    assert len(undone) >= 45
+    assert np.median([one.stats["sensors"]["D1 camera"]["taken_back"] for one in undone]) >= 10
+    assert result.position_rmse_m < 6.0
+    assert result.ellipse_95.value > 0.93
