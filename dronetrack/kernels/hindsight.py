@@ -22,7 +22,7 @@ import numpy as np
 
 from dronetrack.kernels import kernel
 from dronetrack.kernels.motion import model_one, turned_one, up_one
-from dronetrack.kernels.updates import LOG_2PI, OWN, TICK, cholesky_one, linearise_one, own_columns_one
+from dronetrack.kernels.updates import LINE_OF_SIGHT, LOG_2PI, OWN, TICK, cholesky_one, linearise_one, own_columns_one
 
 BLOCK = 128
 
@@ -41,7 +41,7 @@ class Way(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the way back needs of one block: per row H, W, L, v; per moment x (D,), P (D, N), F, decay (N,)."""
+    """What the way back needs of one block: per row H, W, L, v; per moment x (N,), P (N, N), F, decay (N,)."""
 
     H: np.ndarray
     W: np.ndarray
@@ -284,6 +284,22 @@ def own_slots_one(columns, D, slot, own):
 
 
 @kernel
+def offset_one(columns, D, slot, n, root, x, P, r, offset):
+    """Fill `offset` (3,) with how far off a sensor's site is found to stand: its root times the smoothed errors."""
+    for c in range(3):
+        offset[c] = 0.0
+    if columns[0] < 0:
+        return
+    for c in range(3):
+        q = D + slot[columns[0] + c]
+        error = x[q]
+        for j in range(n):
+            error += P[q, j] * r[j]
+        for i in range(3):
+            offset[i] += root[i, c] * error
+
+
+@kernel
 def live_one(b, since, until, live):
     """Fill `live` with the shared errors that block b can tell of: of sensors that spoke before and speak again."""
     n = 0
@@ -371,11 +387,12 @@ def plausible_rows(rows, use, scale, way, sensors, P, nis):
 
 
 @kernel
-def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
+def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
     """Smooth a table: fill x (T, 6), P (T, 6, 6), and `nis` (n,) of every used row against all the others.
 
     `use` (n,) are the rows to believe, `scale` (S,) the factor on each sensor's noise. `foreseen` (n,) is the
-    log-likelihood of each used row given those before it.
+    log-likelihood of each used row given those before it. `offset` (n, 3) is how far off the site of each sighting is
+    taken to stand, on the way in (the sightings are linearised from there), and found to stand, on the way out [m].
     """
     T = way.time_us.shape[0]
     B = sensors.variance.shape[0]
@@ -390,7 +407,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
         most = max(most, way.rows[min((b + 1) * BLOCK, T)] - way.rows[b * BLOCK])
     kept = Kept(
         np.zeros((most, 3, OWN)), np.zeros((most, 3, N)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
-        np.zeros(most, dtype=np.int64), np.zeros((BLOCK, D)), np.zeros((BLOCK, D, N)), np.zeros((BLOCK, D, D)),
+        np.zeros(most, dtype=np.int64), np.zeros((BLOCK, N)), np.zeros((BLOCK, N, N)), np.zeros((BLOCK, D, D)),
         np.ones((BLOCK, N)),
     )  # fmt: skip
     x_laid, P_laid = np.zeros((n_blocks, N)), np.zeros((n_blocks, N, N))
@@ -414,7 +431,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
     g, G, room = np.zeros((3, N)), np.zeros((6, N)), np.zeros((D, N))
     phi = np.zeros(sensors.tau_s.shape[0])
     Q, R, y = np.zeros((D, D)), np.zeros((3, 3)), np.zeros(3)
-    own = np.zeros(OWN, dtype=np.int64)
+    own, site = np.zeros(OWN, dtype=np.int64), np.zeros(3)
     for turn in range(2 * n_blocks):
         ahead = turn < n_blocks
         b = turn if ahead else 2 * n_blocks - 1 - turn
@@ -462,16 +479,22 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
                     continue
                 s = rows.sensor[i]
                 own_slots_one(sensors.columns[s], D, slot, own)
+                for c in range(3):
+                    site[c] = rows.site[i, c] + offset[i, c]
                 m = linearise_one(
-                    way.state[k], rows.kind[i], rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale[s],
-                    kept.H[at], y, R,
-                )  # fmt: skip
+                    way.state[k], rows.kind[i], rows.z[i], rows.cov[i], site, rows.root[i], scale[s], kept.H[at], y, R
+                )
+                if rows.kind[i] == LINE_OF_SIGHT and m > 0:
+                    # y is meant from where the site was stated: H C^-1 offset, with H[:, 3:6] = -H[:, :3] C.
+                    for q in range(m):
+                        for c in range(3):
+                            y[q] -= kept.H[at, q, c] * offset[i, c]
                 kept.m[at] = m
                 if m > 0:
                     foreseen[i] = absorb_one(
                         n, xf, Pf, way.state[k], kept.H[at], own, m, R, y, kept.W[at], kept.L[at], kept.v[at]
                     )  # fmt: skip
-            for i in range(D):
+            for i in range(n):
                 kept.x[k - low, i] = xf[i]
                 for j in range(n):
                     kept.P[k - low, i, j] = Pf[i, j]
@@ -497,6 +520,12 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen):
                         s -= G[i, q] * PD[j, q]
                     P[k, i, j] = s
                     P[k, j, i] = s
+            for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
+                at = i - base
+                if kept.m[at] > 0 and rows.kind[i] == LINE_OF_SIGHT:
+                    offset_one(
+                        sensors.columns[rows.sensor[i]], D, slot, n, rows.root[i], kept.x[k - low], PD, r, offset[i]
+                    )  # fmt: skip
             for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
                 at = i - base
                 if kept.m[at] > 0:

@@ -24,7 +24,7 @@ STATED_PRIOR = 0.6  # what a gimbal's flags say is right more often than not; se
 SURE = 0.9
 NEVER_SURER = 0.001  # something that nobody thought of
 MAX_LAG = 400
-STEPS = 3
+STEPS = 2
 FEWEST_ROWS, FRAME_ROWS = 40, 1_200
 
 Floats = NDArray[np.float64]

@@ -70,14 +70,14 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
     state, cov = track.state.copy(), track.cov.copy()  # one layout for the kernel: what it writes is writable
     code, params = _steps(made)
     out_state, out_cov = np.empty_like(state), np.empty_like(cov)
-    foreseen = np.zeros(len(table))
+    foreseen, offset = np.zeros(len(table)), np.zeros((len(table), 3))
     rounds = 0
     settled = False
     while not settled:
         rounds += 1
         nis = np.full(len(table), np.nan)
         way = kernels.Way(track.time_us, state, code, params, first)
-        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen)
+        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen, offset)
         moved = np.abs(out_state[:, :3] - state[:, :3]) / np.sqrt(np.diagonal(out_cov, axis1=1, axis2=2)[:, :3])
         state, cov = out_state.copy(), out_cov.copy()
         settled = rounds == ROUNDS or (rounds > 1 and float(np.percentile(moved, 99.0)) < SETTLED)

@@ -17,6 +17,7 @@ from dronetrack.measurements import HEIGHT, POSITION, Sensor, measurements_of, m
 from dronetrack.metrics import score
 from dronetrack.motion import ConstantVelocity, CoordinatedTurn, Mixture
 from dronetrack.simulate import exact, scenario, simulate
+from dronetrack.smoothing import smooth
 
 RUNS = 200
 NO_GATE = 0.9999999  # nothing is drawn that a gate should refuse
@@ -229,3 +230,16 @@ def test_what_a_camera_on_another_car_did_to_the_track_is_taken_back():
     assert np.median([one.stats["sensors"]["D1 camera"]["taken_back"] for one in undone]) >= 10
     assert result.position_rmse_m < 6.0
     assert result.ellipse_95.value > 0.93
+
+
+@pytest.mark.parametrize("name", ["straight_camera", "biased_gimbal", "late_radio"])
+def test_smoothed_tracks_keep_the_promise_too_and_are_better(name):
+    """A site that is off by metres bends the geometry: smoothing linearises from where each site is found to stand."""
+    simulation = simulate(name, runs=60, rng=np.random.default_rng(5))
+    options = {"motion": simulation.scenario.motion, "gate_probability": NO_GATE}
+    tracks = [track(rows, **options) for rows in simulation.measurements]
+    smoothed = [smooth(one, gate_probability=NO_GATE) for one in tracks]
+    before, after = (score(many, simulation.truths, settle_s=10.0) for many in (tracks, smoothed))
+    assert after.nees.holds, after.nees
+    assert 0.92 < after.ellipse_95.value < 0.97
+    assert after.position_rmse_m < before.position_rmse_m
