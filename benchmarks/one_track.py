@@ -52,7 +52,7 @@ def main():
     rng = np.random.default_rng(1)
     table_ours, _, _ = drive(N_OURS, rng)
     few, truth, rate = drive(N_FILTERPY, rng)
-    options = {"motion": MOTION, "gate_probability": 0.9999999, "coast_step_s": 10.0}
+    options = {"motion": MOTION, "gate_probability": 0.9999999, "coast_step_s": 10.0, "learn_noise": False}
     mine = track(few, **options)
     rest = few.take(slice(1, None))
     start = mine.state[0], mine.cov[0], int(mine.time_us[0])
