@@ -390,7 +390,9 @@ def _tell_of_drones(
             warnings.append(
                 f"the gimbal's flags say {stated!r}, its sightings fit {one.gimbal_frame!r} (probability {share:.3f})."
             )
-        for reports in units:
+        # Where the sightings themselves bear the stated frame out, no unit has to.
+        borne_out = entry.gimbal_frame == "auto" and one.stats.get("frame_observed") and one.gimbal_frame == stated
+        for reports in [] if borne_out else units:
             check = check_gimbal_frame(telemetry, reports, gimbal_frame=entry.gimbal_frame)
             if not check["agrees"]:
                 told["gimbal_frame_check"] = check
