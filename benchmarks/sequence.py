@@ -14,6 +14,7 @@ from bank import MOTION, STD_M, STEP_S, STEP_US, R, drive, filterpy_steps, plain
 from timing import in_turn, left_out, table, versions
 
 from dronetrack.kernels import sequence
+from dronetrack.sequence import filter_sequence
 
 N_OURS, N_FILTERPY, N_STONE_SOUP, N_LIVE, ROUNDS = 50_000, 5_000, 300, 20_000, 9
 
@@ -55,10 +56,9 @@ def main():
     time_us = (np.arange(N_OURS) + 1) * STEP_US
     state = np.concatenate([mean[0], cov[0][np.triu_indices(6)]])
     noise = MOTION.parameters[:3].copy()
-    x, P, nis = np.empty((N_OURS, 6)), np.empty((N_OURS, 6, 6)), np.empty(N_OURS)
 
     def ours():
-        sequence.sequence6_rows(state.copy(), 0, time_us, z, R[None], noise, x, P, nis)
+        return filter_sequence(MOTION, mean[0], cov[0], 0, time_us=time_us, position=z, position_cov=R)
 
     memory = np.zeros(sequence.MEMORY6)
     memory[: 27 * sequence.BLOCK : sequence.BLOCK] = state
@@ -72,7 +72,7 @@ def main():
         for row in feed:
             sequence.live6_rows(memory, row)
 
-    ours()
+    x, P, nis = ours()
     live()
     assert np.array_equal(memory[: 6 * sequence.BLOCK : sequence.BLOCK], x[N_LIVE - 1]), "live is not replay"
     kalman = plain_filter(mean[0], cov[0])

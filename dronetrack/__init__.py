@@ -48,6 +48,7 @@ _ROOMS = {
     "UnitReports": "units",
     "check_gimbal_frame": "sensing",
     "contacts": "sensing",
+    "filter_sequence": "sequence",
     "from_filterpy": "bank",
     "fuse": "mission",
     "geo_targets": "sensing",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from dronetrack.sensing import contacts as contacts
     from dronetrack.sensing import geo_targets as geo_targets
     from dronetrack.sensing import sightings as sightings
+    from dronetrack.sequence import filter_sequence as filter_sequence
     from dronetrack.smoothing import smooth as smooth
     from dronetrack.telemetry import Telemetry as Telemetry
     from dronetrack.terrain import Terrain as Terrain

@@ -119,7 +119,7 @@ class TargetBank:
         means = column("mean", mean, np.float64, (None, d), nan=False)
         self._size, self._n = d, len(means)
         covs = column("cov", cov, np.float64, (self._n, d, d), nan=False)
-        _check_covariances(covs)
+        check_covariances("cov", covs)
         self._state = _packed(means, covs)
         times = np.full(self._n, time_us) if np.ndim(time_us) == 0 else time_us
         self._time_us = np.array(column("time_us", times, np.int64, (self._n,)))
@@ -442,7 +442,7 @@ class LinearBank:
         if not 1 <= d <= 9:
             raise InputError(f"a state has 1 to 9 numbers; got {d}.")
         covs = column("cov", cov, np.float64, (self._n, d, d), nan=False)
-        _check_covariances(covs)
+        check_covariances("cov", covs)
         F = np.array(transition, dtype=np.float64, ndmin=3)
         H = np.array(observation, dtype=np.float64, ndmin=3)
         m, k = len(F), H.shape[1]
@@ -722,12 +722,13 @@ def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str
     return np.ascontiguousarray(np.hstack([np.broadcast_to(part, (rows, 3)) for part in parts]))
 
 
-def _check_covariances(covs: Floats) -> None:
+def check_covariances(name: str, covs: Floats) -> None:
+    """Raise InputError if one of the covariances (n, d, d) is not symmetric positive definite."""
     std = np.sqrt(np.maximum(np.diagonal(covs, axis1=1, axis2=2), 0.0))
     bad = std.min(axis=1, initial=np.inf) <= 0.0
     scaled = covs[~bad] / std[~bad][:, :, None] / std[~bad][:, None, :]
     if not np.allclose(scaled, scaled.transpose(0, 2, 1), rtol=0.0, atol=1e-9):
-        raise InputError("cov must be symmetric; use 0.5 * (cov + cov.transpose(0, 2, 1)).")
+        raise InputError(f"{name} must be symmetric; use 0.5 * ({name} + {name}.transpose(0, 2, 1)).")
     bad[~bad] = ~(np.linalg.eigvalsh(scaled)[:, 0] > 0.0)
     if bad.any():
-        raise InputError(f"cov must be positive definite; that of target {int(np.argmax(bad))} is not.")
+        raise InputError(f"{name} must be positive definite; number {int(np.argmax(bad))} is not.")
