@@ -334,67 +334,46 @@ class Adjustment:
 
     def sights(self, number: int) -> Sights:
         """Linearise one drone's lines of sight: what the camera says, less where the path is."""
-        one, constants = self.sighters[number], self.border[number]
-        rows, time_us, raw, site, axes, site_rate, axes_rate = self._posed(number)
-
-        loose = self.wandered(time_us, self.boresight[number]) if self.boresight[number].count else np.zeros((1, 2))
-        ray = raw * np.array([1.0, constants[SCALE], constants[SCALE]])
-        ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-        ray, by_yaw, by_pitch = _turned(ray, constants[YAW] + loose[:, 0], constants[PITCH] + loose[:, 1])
-        heading = constants[HEADING] + self.wandered(time_us, self.heading[number]).sum(axis=1)
-        lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
-        up = geodesy.enu_rotation(lat_deg, lon_deg)[:, 2]
-        direction = _about(up, -heading, _apply(axes, ray))
-
-        path, velocity = self.place(time_us)
-        if one.places is not None:
-            path, velocity = one.places[rows], np.zeros_like(path)
-        sight = path - site
-        if self.site[number].count:
-            sight -= self.wandered(time_us, self.site[number]) @ self.local
-        range_m = np.linalg.norm(sight, axis=1, keepdims=True)
-        expected = sight / range_m
-        across = _basis(expected)
-        by_time = _apply(across, (velocity - site_rate) / range_m - _about(up, -heading, _apply(axes_rate, ray)))
-        # By the expected image point: the measured one is noisy, and noise in a factor pulls the scale to zero.
-        off_axis = _apply(axes.transpose(0, 2, 1), _about(up, heading, expected)) * np.array([0.0, 1.0, 1.0])
-        by_heading = _apply(across, np.cross(direction, up))
-        by_boresight = [_apply(across, _about(up, -heading, _apply(axes, by))) for by in (by_yaw, by_pitch)]
-        by_scale = _apply(across, _about(up, -heading, _apply(axes, off_axis)))
-
-        jitter = one.errors.timing_std_s * by_time
-        white = self._white.get(number, np.zeros(0))
-        if len(white) != len(time_us):
-            white = inverse_root(one.noise_rad**2 * np.eye(2) + jitter[:, :, None] * jitter[:, None, :])
-            self._white[number] = white
-        white = white / np.sqrt(self.noise[number])
-        knot, value, _, linear = self.knots.weights(time_us)
-        by_place = white @ across / range_m[:, :, None]
-        columns, jac = (
-            [self._path_columns(knot) if one.places is None else np.full((len(knot), 12), -1)],
-            [_spread(value, -by_place)],
+        one, knots = self.sighters[number], self.knots
+        rows, time_us, ray, site, axes, site_rate, axes_rate, up = self._posed(number)
+        wanders = [self.heading[number], self.boresight[number], self.site[number]]
+        n, k = len(rows), 12 + 2 * sum(each.count for each in wanders)
+        white = self._white.get(number)
+        fresh = white is None or len(white) != n
+        if fresh:
+            white = self._white[number] = np.empty((n, 3))
+        columns, jac, residual = np.empty((n, k), np.int64), np.empty((n, 2, k + N_CONSTANTS)), np.empty((n, 2))
+        log_density = kernels.sights_rows(
+            (time_us - knots.start_us) * (1e-6 / knots.step_s),
+            knots.step_s,
+            knots.n_intervals,
+            self.band,
+            self.origin,
+            self.local,
+            np.array([[each.at, each.count] for each in wanders]),
+            ray,
+            site,
+            axes,
+            site_rate,
+            axes_rate,
+            up,
+            np.zeros((0, 3)) if one.places is None else one.places[rows],
+            self.border[number],
+            one.noise_rad,
+            one.errors.timing_std_s,
+            float(self.noise[number]),
+            fresh,
+            white,
+            columns,
+            jac,
+            residual,
         )
-        for wander, by in (
-            (self.heading[number], white @ by_heading[:, :, None]),
-            (self.boresight[number], white @ np.stack(by_boresight, axis=2)),
-            (self.site[number], by_place @ self.local.T),
-        ):
-            if wander.count:
-                columns.append(self._wander_columns(knot, wander))
-                jac.append(_spread(linear, by))
-        jac.append(white @ np.stack([*by_boresight, by_heading, by_time, by_scale], axis=2))
         border = np.where(one.std > 0.0, number * N_CONSTANTS + np.arange(N_CONSTANTS), -1)
-        return Sights(
-            np.concatenate(columns, axis=1),
-            np.ascontiguousarray(np.broadcast_to(border, (len(time_us), N_CONSTANTS))),
-            np.concatenate(jac, axis=2),
-            -_apply(white, _apply(across, direction)),
-            time_us,
-            float(np.linalg.slogdet(white)[1].sum()),
-        )
+        border = np.ascontiguousarray(np.broadcast_to(border, (n, N_CONSTANTS)))
+        return Sights(columns, border, jac, residual, time_us, log_density)
 
-    def _posed(self, number: int) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats, Floats]:
-        """Row and time of each image, its ray, and the drone's site and camera axes then with their rates.
+    def _posed(self, number: int) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats, Floats, Floats]:
+        """Row and time of each image, its ray, the drone's site and camera axes then with their rates, and the up.
 
         The log is asked again where the latency has moved by more than what linear motion bridges.
         """
@@ -408,13 +387,15 @@ class Adjustment:
             )
             good = np.flatnonzero(np.isfinite(axes.reshape(3, n, 9)).all(axis=(0, 2)) & np.isfinite(site[:n, 0]))
             rates = ((each[2 * n :] - each[n : 2 * n])[good] / (2e-6 * HALF_US) for each in (site, axes))
-            known = (latency, (good, time_us[good], one.view.ray[good], site[good], axes[good], *rates))
+            lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site[good])
+            up = np.ascontiguousarray(geodesy.enu_rotation(lat_deg, lon_deg)[:, 2])
+            known = (latency, (good, time_us[good], one.view.ray[good], site[good], axes[good], *rates, up))
             self._poses[number] = known
             self._white.pop(number, None)
         before_s = latency - known[0]
-        rows, time_us, ray, site, axes, site_rate, axes_rate = known[1]
+        rows, time_us, ray, site, axes, site_rate, axes_rate, up = known[1]
         time_us = time_us - np.int64(round(before_s * 1e6))
-        return rows, time_us, ray, site - before_s * site_rate, axes - before_s * axes_rate, site_rate, axes_rate
+        return rows, time_us, ray, site - before_s * site_rate, axes - before_s * axes_rate, site_rate, axes_rate, up
 
     def _fixes(self, number: int) -> tuple[Integers, Floats, Floats]:
         """Linearise places of the target: columns, derivatives, whitened residual."""
@@ -511,28 +492,3 @@ def inverse_root(cov: Floats) -> Floats:
 
 def _apply(matrices: Floats, vectors: Floats) -> Floats:
     return np.einsum("nij,nj->ni", matrices, vectors)
-
-
-def _about(axis: Floats, angle: Floats, vectors: Floats) -> Floats:
-    """Turn vectors about unit axes, right-handed."""
-    along = np.einsum("ni,ni->n", axis, vectors)[:, None] * axis
-    turned = along + np.cos(angle)[:, None] * (vectors - along) + np.sin(angle)[:, None] * np.cross(axis, vectors)
-    return np.asarray(turned, dtype=np.float64)
-
-
-def _turned(ray: Floats, yaw: Floats, pitch: Floats) -> tuple[Floats, Floats, Floats]:
-    """Rays (forward, right, down) turned up by pitch, then right by yaw; and their derivatives by yaw and by pitch."""
-    a = np.cos(pitch) * ray[:, 0] + np.sin(pitch) * ray[:, 2]
-    c = -np.sin(pitch) * ray[:, 0] + np.cos(pitch) * ray[:, 2]
-    b, cos, sin = ray[:, 1], np.cos(yaw), np.sin(yaw)
-    out = np.column_stack([cos * a - sin * b, sin * a + cos * b, c])
-    by_yaw = np.column_stack([-out[:, 1], out[:, 0], np.zeros(len(ray))])
-    return out, by_yaw, np.column_stack([cos * c, sin * c, -a])
-
-
-def _basis(direction: Floats) -> Floats:
-    """Two unit vectors (n, 2, 3) across each direction."""
-    helper = np.where(np.abs(direction[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    first = np.cross(direction, helper)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    return np.asarray(np.stack([first, np.cross(direction, first)], axis=1), dtype=np.float64)
