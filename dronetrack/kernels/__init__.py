@@ -15,6 +15,8 @@ from typing import Any
 import numba
 from numba.core import config
 
+from dronetrack.kernels.compiling import KernelCompiler, Part
+
 _HERE = pathlib.Path(__file__).parent
 
 
@@ -59,7 +61,14 @@ def kernel(function: Callable) -> Any:
 
     No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.
     """
-    # What only other kernels call is compiled into them: a cache entry of its own would cost each start a look-up.
-    cache = bool(_FOLDER) and not function.__name__.endswith("_one")
+    # A part is compiled into the kernels that call it: a cache entry of its own would cost each start a look-up.
+    part = function.__name__.endswith("_one")
     with _numba_cache(_FOLDER):
-        return numba.njit(cache=cache, nogil=True, fastmath={"contract"}, error_model="numpy")(function)
+        whole = numba.njit(
+            cache=bool(_FOLDER) and not part,
+            nogil=True,
+            fastmath={"contract"},
+            error_model="numpy",
+            pipeline_class=KernelCompiler,
+        )(function)
+    return Part(whole) if part and not config.DISABLE_JIT else whole

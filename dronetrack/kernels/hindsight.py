@@ -358,16 +358,16 @@ def plausible_rows(rows, use, scale, way, sensors, P, nis):
     """Fill `nis` of the rows that are not used: against the smoothed way, shared errors as unknown as before."""
     H, y, v = np.zeros((3, OWN)), np.zeros(3), np.zeros(3)
     R, L = np.zeros((3, 3)), np.zeros((3, 3))
-    own = np.zeros(OWN, dtype=np.int64)
+    own, site = np.zeros(OWN, dtype=np.int64), np.zeros(3)
     for k in range(way.time_us.shape[0]):
         for i in range(way.rows[k], way.rows[k + 1]):
             s = rows.sensor[i]
             if use[i] or rows.kind[i] == TICK or np.isnan(rows.z[i, 0]):
                 continue
             own_columns_one(sensors.columns[s], 0, own)
-            m = linearise_one(
-                way.state[k], rows.kind[i], rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale[s], H, y, R
-            )
+            for c in range(3):
+                site[c] = rows.site[i, c]
+            m = linearise_one(way.state[k], rows.kind[i], rows.z[i], rows.cov[i], site, rows.root[i], scale[s], H, y, R)
             for r in range(m):
                 for q in range(m):
                     for c in range(3):
@@ -396,10 +396,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
     """
     T = way.time_us.shape[0]
     B = sensors.variance.shape[0]
-    D = 6
-    for k in range(T):
-        if way.code[k] == 1:
-            D = 9
+    D = 9 if np.any(way.code == 1) else 6
     N = D + B
     n_blocks = (T + BLOCK - 1) // BLOCK
     most = 1

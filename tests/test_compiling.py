@@ -1,0 +1,59 @@
+"""Kernels are compiled as one piece, and stay ordinary numba functions to whoever calls them."""
+
+import numba
+import numpy as np
+
+from dronetrack.kernels import kernel, motion
+from dronetrack.kernels.compiling import Part, PartLibrary
+
+X = np.array([4.0e6, 1.5e6, 4.7e6])
+
+
+@kernel
+def _twice_one(x):
+    """Part."""
+    return 2.0 * x.sum()
+
+
+@kernel
+def _four_times_rows(x):
+    """Kernel over a part."""
+    return 2.0 * _twice_one(x)
+
+
+def test_a_part_called_from_python_is_compiled_for_itself():
+    assert isinstance(motion.up_one, Part)
+    assert np.allclose(motion.up_one(X), motion.up_one.py_func(X), rtol=1e-15)
+
+
+def test_a_part_called_by_a_kernel_has_no_machine_code_of_its_own():
+    assert _four_times_rows(X) == 4.0 * X.sum()
+    (compiled,) = _twice_one.overloads.values()
+    assert isinstance(compiled.library, PartLibrary)
+    assert compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name) == 0
+    assert _twice_one(X) == 2.0 * X.sum()
+
+
+def test_parts_serve_inside_the_loops_of_numba_users():
+    @numba.njit
+    def total(x):
+        return _twice_one(x) + motion.up_one(x)[0]
+
+    assert total(X) == 2.0 * X.sum() + motion.up_one(X)[0]
+
+
+def test_an_array_too_large_for_memory_is_an_error_also_inside_a_part():
+    @kernel
+    def room_one(n):
+        return np.empty(n)
+
+    @kernel
+    def room_rows(n):
+        return room_one(n).shape[0]
+
+    try:
+        room_rows(2**60)
+    except (MemoryError, ValueError):
+        pass
+    else:
+        raise AssertionError("no error")
