@@ -1,4 +1,4 @@
-"""The commands: `dronetrack demo`, `fuse`, `info`."""
+"""The commands: `dronetrack demo`, `fuse`, `info`, `bench`."""
 
 import argparse
 import contextlib
@@ -67,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="list what a MAVLink log holds")
     info.add_argument("file", type=pathlib.Path, help="a .tlog")
     info.set_defaults(run=_info)
+    bench = commands.add_parser("bench", help="race the library against its peers and the limits of the machine")
+    bench.add_argument("names", nargs="*", metavar="name", help="workloads (all, where none is named)")
+    bench.add_argument("--peers", default="all", help="all, none, or names with commas between")
+    bench.add_argument("--quick", action="store_true", help="small sizes, few rounds")
+    bench.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("results"), help="output folder")
+    bench.add_argument("--data", type=pathlib.Path, help="folder of logs and recordings that are not packaged")
+    bench.add_argument("--seed", type=int, default=1, help="of every random number")
+    bench.add_argument(
+        "--guard", action="store_true", help="only say whether ratios are grossly worse than the baseline"
+    )
+    bench.add_argument("--renew", type=pathlib.Path, metavar="FILE", help="write the ratios of this run as a baseline")
+    bench.set_defaults(run=_bench)
     for command in (demo, fuse, info):
         command.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
@@ -163,6 +175,12 @@ def _info(options: argparse.Namespace) -> int:
         names = (f"{name} {count}" for name, count in vehicle["messages"].items())
         console.print(Text(f"    {', '.join(names)}", style="dim"))
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from dronetrack.bench.command import bench
+
+    return bench(options)
 
 
 @contextlib.contextmanager
