@@ -8,14 +8,16 @@ from typing import Any
 
 from dronetrack.bench import plots
 from dronetrack.bench.plots import seconds, short
-from dronetrack.bench.run import rate, ratio
+from dronetrack.bench.run import rate, ratio, times_s
 
 Entry = dict[str, Any]
 
 SIGNS = {"met": "✓", "missed": "✗", "not measured": "-"}
 METHOD = (
     "All ways run in turn (A B A B) in one process, after their answers were found equal to ours. Times are medians "
-    "over rounds; a ratio is the median of the rounds' ratios. Compiling is left out, everybody's."
+    "over rounds; a ratio is the median of the rounds' ratios. Compiling is left out, everybody's. What works on one "
+    "core is timed by the processor time that it spends; what waits or uses several cores, and what is compared with "
+    "that, by the wall."
 )
 STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d0d7de;--paper:#ffffff;--row:#f6f8fa;
@@ -206,7 +208,7 @@ def head_lines(document: Entry) -> list[str]:
         METHOD,
     ]
     busy = where["load"] > where["cores"]
-    lines += ["The machine was busy with other work: ratios hold, seconds are too long."] if busy else []
+    lines += ["The machine was busy with other work: times by the wall are too long."] if busy else []
     return lines + (["A quick run: small sizes, few rounds."] if document["quick"] else [])
 
 
@@ -270,11 +272,12 @@ def job_rows(workload: Entry) -> Iterator[tuple[str, ...]]:
         ours = _best(case)
         for name, job in case["jobs"].items():
             accuracy = ", ".join(f"{key} {short(value)}" for key, value in job["accuracy"].items())
-            remarks = "; ".join(filter(None, (accuracy, job.get("excused", ""), job.get("left_out", ""))))
+            clock = "by the wall" if job.get("clock") == "wall" else ""
+            remarks = "; ".join(filter(None, (accuracy, clock, job.get("excused", ""), job.get("left_out", ""))))
             if "wall_s" not in job:
                 yield case["name"], name, "left out", "", "", "", remarks
                 continue
-            times = job["wall_s"]
+            times = times_s(job)
             faster = f"{short(ratio(case, ours, name))}x" if ours and name != ours else ""
             spread = f"{seconds(min(times))} to {seconds(max(times))}"
             yield case["name"], name, seconds(statistics.median(times)), spread, short(rate(job)), faster, remarks

@@ -56,7 +56,7 @@ def seconds(value: float) -> str:
 
 def unit_s(job: Entry) -> float:
     """Return the median seconds that a job needs per unit of its work."""
-    return statistics.median(job["wall_s"]) / job["amount"]
+    return statistics.median(job[f"{job['clock']}_s"]) / job["amount"]
 
 
 def ratio_bars(rows: Sequence[tuple[str, str, str, float, float | None]]) -> str:

@@ -67,6 +67,11 @@ class Drives:
         """How many steps of one target there are in all."""
         return self.z.shape[0] * self.z.shape[1]
 
+    def one(self, target: int) -> "Drives":
+        """Take one target."""
+        only = slice(target, target + 1)
+        return replace(self, mean=self.mean[only], cov=self.cov[only], z=self.z[only], truth=self.truth[only])
+
     def part(self, n: int, steps: int) -> "Drives":
         """Take the first targets and steps: enough for a slow peer."""
         z, truth = (np.ascontiguousarray(one[:n, :steps]) for one in (self.z, self.truth))

@@ -83,22 +83,37 @@ def _case_entry(case: Case, result: Race) -> Document:
         if name in result.left_out:
             entry["left_out"] = result.left_out[name]
         else:
-            entry |= {"wall_s": result.wall_s[name], "cpu_s": result.cpu_s[name]}
+            wall_s, cpu_s = result.wall_s[name], result.cpu_s[name]
+            entry |= {
+                "wall_s": wall_s,
+                "cpu_s": cpu_s,
+                "clock": "wall" if _on_several_cores(wall_s, cpu_s) else job.clock,
+            }
         if job.excused:
             entry["excused"] = job.excused
         jobs[name] = entry
     return {"name": case.name, "n": case.n, "jobs": jobs, "figures": dict(case.figures)}
 
 
+def _on_several_cores(wall_s: list[float], cpu_s: list[float]) -> bool:
+    return sum(cpu_s) > 1.2 * sum(wall_s)
+
+
+def times_s(job: Document) -> list[float]:
+    """Return the seconds of each round of a timed job, by its clock."""
+    return job[f"{job['clock']}_s"]
+
+
 def rate(job: Document) -> float:
     """Return work per second of a timed job: its amount over the median of its rounds."""
-    return job["amount"] / statistics.median(job["wall_s"])
+    return job["amount"] / statistics.median(times_s(job))
 
 
 def ratio(case: Document, one: str, other: str) -> float:
-    """Return how many times as fast one job of a case is as another, round by round."""
+    """Return how many times as fast one job of a case is as another: by the wall if either is timed so."""
     a, b = case["jobs"][one], case["jobs"][other]
-    return speed_ratio(a["wall_s"], a["amount"], b["wall_s"], b["amount"])
+    clock = "cpu_s" if a["clock"] == b["clock"] == "cpu" else "wall_s"
+    return speed_ratio(a[clock], a["amount"], b[clock], b["amount"])
 
 
 def judge(goal: Goal, workload: Document) -> Document:
@@ -142,7 +157,7 @@ def _measure(goal: Goal, workload: Document) -> tuple[float | None, str]:
     job = case["jobs"][goal.of]
     if goal.measure in ("ratio", "share"):
         return ratio(case, goal.of, goal.against), ""
-    return (rate(job) if goal.measure == "rate" else statistics.median(job["wall_s"])), ""
+    return (rate(job) if goal.measure == "rate" else statistics.median(times_s(job))), ""
 
 
 def _why_absent(label: str, workload: Document) -> list[str]:

@@ -19,6 +19,7 @@ from dronetrack.errors import InputError
 
 Answer = Mapping[str, ArrayLike]
 Role = Literal["ours", "peer", "limit"]
+Clock = Literal["cpu", "wall"]
 Measure = Literal["ratio", "share", "rate", "seconds", "figure"]
 
 
@@ -42,6 +43,9 @@ class Job:
         Figures beside the time, each with its unit in the name.
     excused : str
         Why it is timed though its answer differs: said beside its time.
+    clock : {"cpu", "wall"}
+        What its time is. `cpu` is what this process spent, which on an idle machine is the same for work on one core,
+        and on a busy one is the only thing that means something; `wall` for what waits, or uses several cores.
 
     Raises
     ------
@@ -56,12 +60,39 @@ class Job:
     expected: Answer | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
     excused: str = ""
+    clock: Clock = "cpu"
 
     def __post_init__(self) -> None:
         if not self.amount > 0.0:
             raise InputError(f"a job does a positive amount of work; got {self.amount}.")
         if self.role == "peer" and not self.accuracy and (self.answer is None or self.expected is None):
             raise InputError("a peer's job needs `answer` and `expected`, or its `accuracy` against the truth.")
+
+
+def peer_job(peer: ModuleType, run: Callable[[], Any], amount: float, **expected: ArrayLike) -> Job:
+    """Make the job of a peer whose run returns one array for each that is expected, in this order.
+
+    Parameters
+    ----------
+    peer : module
+        Its adapter; one with ``CLOCK = "wall"`` uses several cores.
+    run : callable
+        What the adapter made of the problem.
+    amount : float
+        How much work that is.
+    **expected : array_like
+        What ours says, by name.
+
+    Returns
+    -------
+    Job
+        To be compared and timed.
+    """
+
+    def answer(output: Any) -> Answer:  # noqa: ANN401 - of any peer
+        return dict(zip(expected, output if len(expected) > 1 else (output,), strict=True))
+
+    return Job(run, amount, answer=answer, expected=expected, clock=getattr(peer, "CLOCK", "cpu"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

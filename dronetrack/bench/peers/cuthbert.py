@@ -18,6 +18,7 @@ jax.config.update("jax_enable_x64", True)
 Floats = NDArray[np.float64]
 
 LABEL = "cuthbert (JAX, CPU)"
+CLOCK = "wall"
 
 
 def filter_drives(problem: Drives) -> Callable[[], tuple[Floats, Floats]]:

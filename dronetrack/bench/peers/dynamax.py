@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Solve = Callable[[], tuple[Floats, Floats]]
 
 LABEL = "dynamax (JAX, CPU)"
+CLOCK = "wall"
 
 
 def filter_drives(problem: Drives) -> Solve:

@@ -15,6 +15,7 @@ from dronetrack.bench.problems import Drives
 Floats = NDArray[np.float64]
 
 LABEL = "torch-kf (CPU)"
+CLOCK = "wall"
 
 
 def filter_drives(problem: Drives) -> Callable[[], tuple[Floats, Floats]]:

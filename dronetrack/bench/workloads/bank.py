@@ -12,7 +12,7 @@ import numpy as np
 from dronetrack.bank import TargetBank
 from dronetrack.bench import limits
 from dronetrack.bench.problems import MOTION, STEP_US, Drives, Floats, consistency, draw_drives
-from dronetrack.bench.workload import Case, Goal, Job, Setting, Workload
+from dronetrack.bench.workload import Case, Goal, Job, Setting, Workload, peer_job
 
 OURS = "dronetrack.TargetBank"
 TOLERANCE = {"mean": (0.0, 1e-5), "cov": (1e-7, 1e-7)}
@@ -63,10 +63,7 @@ def _cases(setting: Setting) -> Iterator[Case]:
         for name, peer in setting.peers.items():
             part = problem.part(*PEERS[name])
             mean, cov = filtered(part)
-            jobs[peer.LABEL] = Job(
-                peer.filter_drives(part), part.amount, answer=lambda out: {"mean": out[0], "cov": out[1]},
-                expected={"mean": mean, "cov": cov},
-            )  # fmt: skip
+            jobs[peer.LABEL] = peer_job(peer, peer.filter_drives(part), part.amount, mean=mean, cov=cov)
         jobs["limit: copy the states each step"] = limits.copy_of([np.zeros((28, n))], n * 100, 100)
         yield Case("1 target" if n == 1 else f"{n:,} targets", jobs, float(n), TOLERANCE)
     yield _million(setting, setting.size(1_000_000, 200_000))
@@ -88,7 +85,7 @@ def _million(setting: Setting, n: int) -> Case:
 
     moved_gb = 1e-9 * BYTES_PER_STEP * n
     jobs = {
-        OURS: Job(run, moved_gb, "ours"),
+        OURS: Job(run, moved_gb, "ours", clock="wall"),
         "limit: triad": limits.triad(threads, setting.size(24_000_000, 8_000_000)),
     }
     return Case(
