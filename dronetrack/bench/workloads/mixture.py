@@ -25,7 +25,7 @@ def switching_drives(n: int, rng: np.random.Generator) -> Drives:
     pairs = _matrices(problem)
     roots = np.linalg.cholesky([noise for _, noise in pairs])
     switch = np.cumsum(MODELS.switching([STEP_S])[0], axis=1)
-    right = (rng.random(n)[:, None] > np.cumsum(MODELS.initial)[:-1]).sum(axis=1)
+    right = (rng.random(n)[:, None] > np.cumsum(np.asarray(MODELS.initial))[:-1]).sum(axis=1)
     now = problem.mean + rng.normal(size=(n, 6)) * np.sqrt(np.diag(problem.cov[0]))
     truth = np.empty((n, STEPS, 6))
     for step in range(STEPS):
