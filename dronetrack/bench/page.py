@@ -156,6 +156,8 @@ def goal_words(goal: Entry) -> tuple[str, str, str]:
                 return f"{short(100.0 * value)} %"
             case "seconds":
                 return seconds(value)
+            case "rate":
+                return f"{short(value)} {goal['unit']}"
         return short(value)
 
     what = (

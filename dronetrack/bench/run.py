@@ -66,7 +66,7 @@ def run(
         found, skipped = find_peers(workload.peers, peers)
         setting = Setting(seed, quick, found, data)
         entry = {"name": workload.name, "question": workload.question, "unit": workload.unit, "skipped": skipped}
-        entry["cases"] = []
+        entry |= {"quick": quick, "cases": []}
         for case in workload.cases(setting):
             tell(f"{workload.name}: {case.name}")
             result = race(case, QUICK_ROUNDS if quick else ROUNDS, QUICK_BUDGET_S if quick else BUDGET_S)
@@ -133,6 +133,7 @@ def judge(goal: Goal, workload: Document) -> Document:
         ``not measured``) and ``reason``.
     """
     entry: Document = {key: value for key, value in asdict(goal).items() if value not in (math.inf, -math.inf, "")}
+    entry["unit"] = workload["unit"]
     measured, reason = _measure(goal, workload)
     if measured is None:
         return entry | {"measured": None, "verdict": "not measured", "reason": reason}
@@ -143,7 +144,7 @@ def judge(goal: Goal, workload: Document) -> Document:
 def _measure(goal: Goal, workload: Document) -> tuple[float | None, str]:
     case = next((one for one in workload["cases"] if one["name"] == goal.case), None)
     if case is None:
-        return None, "this size was not run"
+        return None, "a quick run leaves it out" if workload.get("quick") else "the data that it needs are not here"
     if goal.measure == "figure":
         figures = case["figures"] | {k: v for job in case["jobs"].values() for k, v in job["accuracy"].items()}
         figures |= {f"{name}: {k}": v for name, job in case["jobs"].items() for k, v in job["accuracy"].items()}
