@@ -57,7 +57,7 @@ _FOLDER = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
 
 
 def is_on_disk(name: str) -> bool:
-    """Whether machine code of a kernel, ``room.kernel``, was kept by an earlier run; good until the next release."""
+    """Whether machine code of a kernel, ``room.kernel``, was kept by an earlier run of these sources."""
     return any(pathlib.Path(_FOLDER).rglob(f"{name}-*.nbi")) if _FOLDER else True
 
 
