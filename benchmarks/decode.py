@@ -12,10 +12,10 @@ from timing import in_turn, table, versions
 
 from dronetrack import reference
 from dronetrack.kernels import kernel
-from dronetrack.kernels.mavlink import crc_table
+from dronetrack.kernels.mavlink import crc_tables
 from dronetrack.mavlink.frames import read_frames
 
-CRC = crc_table()
+CRC = crc_tables()[0]
 
 
 @kernel
@@ -29,7 +29,7 @@ def checksum_rows(data, crc):
 
 def ours(content):
     frames = read_frames(content)
-    return len(frames), {int(one): frames.columns(int(one))[0] for one in np.unique(frames.message)}
+    return len(frames), {name: values for name, (values, _) in frames.tables().items()}
 
 
 def pymavlink(path):

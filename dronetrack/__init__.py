@@ -22,9 +22,11 @@ _ROOMS = {
     "Correction": "sensing",
     "Crossing": "border",
     "Crossings": "border",
+    "Decoder": "mavlink",
     "DivergedError": "errors",
     "DronetrackError": "errors",
     "FormatError": "errors",
+    "Frames": "mavlink",
     "Fusion": "mission",
     "InputError": "errors",
     "LinearBank": "bank",
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.mavlink import Decoder as Decoder
+    from dronetrack.mavlink import Frames as Frames
     from dronetrack.mavlink import read_log_info as read_log_info
     from dronetrack.mavlink import read_telemetry as read_telemetry
     from dronetrack.measurements import Measurements as Measurements

@@ -1,5 +1,6 @@
-"""What did the drone say? MAVLink logs become `Telemetry`."""
+"""What did the drone say? MAVLink logs and streams become frames, columns and `Telemetry`."""
 
+from dronetrack.mavlink.frames import Decoder, Frames, join_frames, read_frames
 from dronetrack.mavlink.reader import read_log_info, read_telemetry
 
-__all__ = ["read_log_info", "read_telemetry"]
+__all__ = ["Decoder", "Frames", "join_frames", "read_frames", "read_log_info", "read_telemetry"]

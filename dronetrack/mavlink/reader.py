@@ -9,7 +9,6 @@ from dronetrack import geodesy
 from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.clock import ClockSource, boot_to_utc, fit_clock, on_time, receive_to_utc
 from dronetrack.mavlink.frames import Frames, read_frames
-from dronetrack.mavlink.layouts import message_id, message_name
 from dronetrack.telemetry import (
     ARDUPILOT,
     Attitude,
@@ -88,7 +87,8 @@ def read_log_info(source: str | pathlib.Path | bytes) -> dict:
     -------
     dict
         ``frames``, ``bad_frames``, ``lost_frames``, and ``vehicles``: for every source its ``system_id``,
-        ``component_id``, ``start``, ``end`` (receive stamps, ISO 8601, UTC) and ``messages`` (count by name).
+        ``component_id``, ``lost_frames``, ``start``, ``end`` (receive stamps, ISO 8601, UTC) and ``messages``
+        (count by name).
 
     Raises
     ------
@@ -101,11 +101,12 @@ def read_log_info(source: str | pathlib.Path | bytes) -> dict:
         mine = frames.source == sender
         ids, counts = np.unique(frames.message[mine], return_counts=True)
         stamps = frames.receive_us[mine]
-        names = {message_name(int(one)): int(count) for one, count in zip(ids, counts, strict=True)}
+        names = {frames.dialect.message_name(int(one)): int(count) for one, count in zip(ids, counts, strict=True)}
         vehicles.append(
             {
                 "system_id": int(sender) >> 8,
                 "component_id": int(sender) & 0xFF,
+                "lost_frames": frames.stats["lost_by_source"][f"{sender >> 8}/{sender & 0xFF}"],
                 "start": _iso(int(stamps.min())),
                 "end": _iso(int(stamps.max())),
                 "messages": dict(sorted(names.items())),
@@ -123,7 +124,9 @@ def _iso(time_us: int) -> str | None:
 
 def _choose(frames: Frames, system_id: int | None, label: str) -> int:
     """Return the vehicle to read: the one that was named, or the only one that says where it is."""
-    with_position = np.unique(frames.system_id[frames.message == message_id("GLOBAL_POSITION_INT")]).tolist()
+    with_position = np.unique(
+        frames.system_id[frames.message == frames.dialect.message_id("GLOBAL_POSITION_INT")]
+    ).tolist()
     if system_id is not None:
         if system_id not in with_position:
             raise InputError(f"{label}: no position from system {system_id}; the log has positions of {with_position}.")
@@ -170,7 +173,7 @@ class _Reader:
 
     def _columns(self, name: str) -> tuple[NDArray[np.void], Times]:
         """Wire values and receive stamps of one message."""
-        values, rows = self.frames.columns(message_id(name), self.system)
+        values, rows = self.frames.columns(name, self.system)
         return values, self.receive_us[rows]
 
     def _on_time(self) -> Times:
@@ -186,7 +189,7 @@ class _Reader:
     def _clock(self, source: ClockSource) -> Clock:
         boot, receive, rows, pair = [], [], [], []
         for name in STAMPED:
-            values, index = self.frames.columns(message_id(name), self.system)
+            values, index = self.frames.columns(name, self.system)
             boot.append(values["time_boot_ms"].astype(np.int64) * 1000)
             rows.append(index)
             unix = (
