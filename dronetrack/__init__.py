@@ -56,6 +56,7 @@ _ROOMS = {
     "measurements_of": "measurements",
     "merge": "measurements",
     "read_log_info": "mavlink",
+    "read_messages": "mavlink",
     "read_mission": "mission",
     "read_telemetry": "mavlink",
     "read_units": "units",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from dronetrack.mavlink import Decoder as Decoder
     from dronetrack.mavlink import Frames as Frames
     from dronetrack.mavlink import read_log_info as read_log_info
+    from dronetrack.mavlink import read_messages as read_messages
     from dronetrack.mavlink import read_telemetry as read_telemetry
     from dronetrack.measurements import Measurements as Measurements
     from dronetrack.measurements import Sensor as Sensor

@@ -19,12 +19,12 @@ STAMP = 8
 VERIFIED, NO_FRAME, UNKNOWN, CUT = 1, 0, -1, -2
 
 # Places in `counts`, which lives as long as its decoder.
-SKIPPED, RUNS, UNKNOWN_IDS, LEFT, SKIPPING, FRAMES, LOST = range(7)
-N_COUNTS = 7
+SKIPPED, RUNS, UNKNOWN_IDS, LEFT, SKIPPING, FRAMES, LOST, HEARD = range(8)
+N_COUNTS = 8
 
-# Columns of `senders` (65536, 5): frames so far; newest number, unwrapped; lost; how many in a row now stand behind the
-# newest; and how many of these were taken off the loss.
-N_SENDER = 5
+# Columns of `senders` (65536, 6), a row for each sender: frames so far; newest number, unwrapped; lost; how many in a row
+# now stand behind the newest; how many of these were taken off the loss. The last lists the senders as they were heard.
+N_SENDER = 6
 BEHIND_FOR_A_LONG_LOSS = 5
 
 
@@ -130,8 +130,8 @@ def unknown_one(data, p, end, lead, final, extra, crc):
 
 
 @kernel
-def count_one(senders, source, sequence):
-    """Count a frame of one sender and return how many more of its frames are now known to be lost.
+def count_one(senders, counts, source, sequence):
+    """Count a frame of one sender, and how many more of its frames are now known to be lost.
 
     A step of 128 or more is a frame that came late and so was not lost, unless several in a row stand behind: then it
     is a long loss. A sender that repeats its number loses nothing.
@@ -140,7 +140,9 @@ def count_one(senders, source, sequence):
     senders[source, 0] += 1
     if first:
         senders[source, 1] = sequence
-        return 0
+        senders[counts[HEARD], 5] = source
+        counts[HEARD] += 1
+        return
     step = (sequence - senders[source, 1]) & 0xFF
     if step < 128:
         lost = max(step - 1, 0)
@@ -155,7 +157,7 @@ def count_one(senders, source, sequence):
         senders[source, 1] += step
         senders[source, 3] = senders[source, 4] = 0
     senders[source, 2] += lost
-    return lost
+    counts[LOST] += lost
 
 
 @kernel
@@ -204,7 +206,7 @@ def scan(
             if status == VERIFIED:
                 sender = np.int64(data[at]) << 8 | np.int64(data[at + 1])
                 counts[FRAMES] += 1
-                counts[LOST] += count_one(senders, sender, np.int64(data[at - 1]))
+                count_one(senders, counts, sender, np.int64(data[at - 1]))
                 if wanted[identity]:
                     payload[found] = q + header
                     size[found] = length

@@ -240,7 +240,7 @@ class Decoder:
         numbers) and ``lost_by_source`` ("system/component" to count); where signatures are looked at also
         ``signed_frames``, ``unsigned_frames``, ``forged_frames`` and ``replayed_frames``.
         """
-        heard = np.flatnonzero(self._senders[:, 0])
+        heard = np.sort(self._senders[: self._counts[kernels.HEARD], 5])
         lost = {f"{one >> 8}/{one & 0xFF}": int(self._senders[one, 2]) for one in heard.tolist()}
         return {**self._totals(), "lost_by_source": lost}
 
