@@ -55,6 +55,8 @@ _ROOMS = {
     "geo_targets": "sensing",
     "measurements_of": "measurements",
     "merge": "measurements",
+    "open_telemetry": "live",
+    "read_batches": "mavlink",
     "read_log_info": "mavlink",
     "read_messages": "mavlink",
     "read_mission": "mission",
@@ -85,8 +87,10 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.live import open_telemetry as open_telemetry
     from dronetrack.mavlink import Decoder as Decoder
     from dronetrack.mavlink import Frames as Frames
+    from dronetrack.mavlink import read_batches as read_batches
     from dronetrack.mavlink import read_log_info as read_log_info
     from dronetrack.mavlink import read_messages as read_messages
     from dronetrack.mavlink import read_telemetry as read_telemetry

@@ -1,7 +1,7 @@
 """Which frames does a log or stream hold? Bytes become a verified index, and an index becomes columns by message."""
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -16,6 +16,8 @@ from dronetrack.mavlink.signing import SignaturePolicy, Signatures
 _CRC = kernels.crc_tables()
 _SMALLEST_FRAME = 8  # MAVLink 1 with no payload
 _PROBE_BYTES = 65_536
+_CHUNK_BYTES = 1 << 24
+MOST_CHANNELS = 256
 _OTHER_FORMATS = {".ulg": "ULog", ".log": "DataFlash text"}
 _DATAFLASH = b"\xa3\x95\x80"
 
@@ -228,7 +230,7 @@ class Decoder:
         self._signatures = Signatures(key, signatures or ("ignore" if key is None else "require"))
         self._counts = np.zeros(kernels.N_COUNTS, dtype=np.int64)
         self._senders = np.zeros((65536, kernels.N_SENDER), dtype=np.int64)
-        self._tail = np.zeros(0, dtype=np.uint8)
+        self._tails: dict[Hashable, NDArray[np.uint8]] = {}
         self._time_us = 0
 
     @property
@@ -244,7 +246,7 @@ class Decoder:
         lost = {f"{one >> 8}/{one & 0xFF}": int(self._senders[one, 2]) for one in heard.tolist()}
         return {**self._totals(), "lost_by_source": lost}
 
-    def update(self, data: Bytes, time_us: int | None = None) -> Frames:
+    def update(self, data: Bytes, time_us: int | None = None, *, channel: Hashable = None) -> Frames:
         """Take more bytes and return the frames that they complete.
 
         Parameters
@@ -253,6 +255,9 @@ class Decoder:
             Any number of them, cut anywhere.
         time_us : int, optional
             When they were received, for streams without stamps. [us]
+        channel : hashable, optional
+            Where they came from, on links that hear several senders: an unfinished frame is finished only by bytes of
+            its own channel.
 
         Returns
         -------
@@ -270,39 +275,49 @@ class Decoder:
                     "a stamped log brings its own times; update() takes time_us for streams without stamps."
                 )
             self._time_us = int(time_us)
-        return self._scan(data, final=False)
+        return self._scan(data, channel, final=False)
 
-    def flush(self) -> Frames:
+    def flush(self, *, channel: Hashable = None) -> Frames:
         """Return what is left when no more bytes will come; the decoder can then start on a new stream.
+
+        Parameters
+        ----------
+        channel : hashable, optional
+            Of which channel.
 
         Returns
         -------
         Frames
             Frames inside what looked like the start of a longer one.
         """
-        return self._scan(b"", final=True)
+        return self._scan(b"", channel, final=True)
 
-    def _scan(self, data: Bytes | NDArray[np.uint8], *, final: bool) -> Frames:
+    def _scan(self, data: Bytes | NDArray[np.uint8], channel: Hashable = None, *, final: bool) -> Frames:
         content = np.frombuffer(data, dtype=np.uint8)
-        if len(self._tail):
-            content = np.concatenate([self._tail, content])
+        tail = self._tails.pop(channel, None)
+        if tail is not None:
+            content = np.concatenate([tail, content])
         content.flags.writeable = False
         room = len(content) // (_SMALLEST_FRAME + (kernels.STAMP if self.stamped else 0)) + 1
         index: list[Any] = [np.empty(room, dtype=dtype) for dtype in _DTYPES]
         tables = self.dialect.crc_extras, _CRC, self._wanted
         n = kernels.scan(content, self.stamped, final, *tables, *index, self._counts, self._senders)
-        left = int(self._counts[kernels.LEFT])
-        self._tail = content[:0] if final else content[len(content) - left :].copy()
-        if final:
-            self._counts[kernels.SKIPPING] = 0
+        self._keep(channel, content[len(content) - self._counts[kernels.LEFT] :], final=final)
         rows = [one[:n] for one in index]
         if not self.stamped:
             rows[-1].fill(self._time_us)
         frames = Frames(content, *rows, dialect=self.dialect)
-        admitted = self._signatures.admit(content, frames.start, frames.stop, frames.source)
-        if not admitted.all():
-            frames = frames.take(admitted)
+        if self._signatures.policy != "ignore":
+            frames = frames.take(self._signatures.admit(content, frames.start, frames.stop, frames.source))
         return replace(frames, stats=self.stats if final else self._totals())
+
+    def _keep(self, channel: Hashable, tail: NDArray[np.uint8], *, final: bool) -> None:
+        if final:
+            self._counts[kernels.SKIPPING] = 0
+        elif len(tail):
+            self._tails[channel] = tail.copy()
+            if len(self._tails) > MOST_CHANNELS:
+                self._counts[kernels.SKIPPED] += len(self._tails.pop(next(iter(self._tails))))
 
     def _totals(self) -> dict[str, int]:
         counts: list[int] = self._counts.tolist()
@@ -363,6 +378,40 @@ def index_frames(data: NDArray[np.uint8] | Bytes, *, stamped: bool = True, **opt
         Possibly none.
     """
     return Decoder(stamped=stamped, **options)._scan(data, final=True)  # noqa: SLF001 - update and flush in one
+
+
+def read_batches(path: str | pathlib.Path, *, chunk_bytes: int = _CHUNK_BYTES, **options: Any) -> Iterator[Frames]:  # noqa: ANN401
+    """Index a log of any size piece by piece, in memory for one piece.
+
+    Parameters
+    ----------
+    path : str or Path
+        The log.
+    chunk_bytes : int, optional
+        How much to read at a time.
+    **options
+        Those of `Decoder`; ``stamped`` is found out where it is not given.
+
+    Yields
+    ------
+    Frames
+        The frames of one piece after the other; together those of `read_frames`.
+
+    Raises
+    ------
+    FormatError
+        If there is no such file.
+    """
+    place = pathlib.Path(path)
+    if not place.is_file():
+        raise FormatError(f"{place}: no such file.")
+    with place.open("rb") as file:
+        chunk = file.read(max(chunk_bytes, 1))
+        decoder = Decoder(**{"stamped": is_stamped(chunk), **options})
+        while chunk:
+            yield decoder.update(chunk)
+            chunk = file.read(max(chunk_bytes, 1))
+        yield decoder.flush()
 
 
 def is_stamped(data: NDArray[np.uint8] | Bytes) -> bool:

@@ -238,7 +238,7 @@ def _number(text: str) -> float | None:
 
 
 def _means(sent: NDArray, value: float, *, by_first: bool) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = np.isnan(sent) if np.isnan(value) else np.equal(sent, value)
+    same: NDArray = np.asarray(np.isnan(sent) if np.isnan(value) else sent == value)
     if sent.ndim == 1:
         return same
     if by_first:
