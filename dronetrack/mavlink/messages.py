@@ -244,7 +244,7 @@ def _means(sent: NDArray, value: float, *, by_first: bool) -> NDArray[np.bool_]:
     if by_first:
         return np.broadcast_to(same[:, :1], sent.shape)
     # A zero in an array is a number like any other, unless all of it is zero.
-    return np.broadcast_to(same.all(axis=1)[:, None], sent.shape) if value == 0.0 else same
+    return np.broadcast_to(same.all(axis=1, keepdims=True), sent.shape) if value == 0.0 else same
 
 
 def _text(sent: NDArray) -> NDArray[np.str_]:
