@@ -109,7 +109,7 @@ def _kind(data: NDArray[np.uint8]) -> str:
     head = bytes(data[:8192])
     if head.startswith(b"ULog\x01\x12\x35"):
         return "ulog"
-    if head.startswith(b"\xa3\x95"):
+    if head.startswith(b"\xa3\x95") or b"\xa3\x95\x80\x80\x59FMT" in head:
         return "dataflash"
     if _DATAFLASH_TEXT.match(head):
         return "dataflash_text"

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from dronetrack.errors import FormatError
 from dronetrack.kernels import mavlink as kernels
 from dronetrack.mavlink import layouts
+from dronetrack.mavlink.content import Content, read_content
 
 _CRC = kernels.crc_table()
 _SMALLEST_FRAME = 8  # MAVLink 1 with no payload
-_OTHER_FORMATS = {".bin": "DataFlash", ".ulg": "ULog", ".log": "DataFlash text"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,13 +88,13 @@ class Frames:
         return out.view(kind).reshape(len(rows)), rows
 
 
-def read_frames(source: str | pathlib.Path | bytes) -> Frames:
+def read_frames(source: str | pathlib.Path | bytes | Content) -> Frames:
     """Index every verified frame of a stamped log (`.tlog`).
 
     Parameters
     ----------
-    source : str, Path or bytes
-        The log.
+    source : str, Path, bytes or Content
+        The log, packed or not.
 
     Returns
     -------
@@ -152,26 +152,10 @@ def index_frames(data: NDArray[np.uint8], *, stamped: bool = True) -> Frames:
     return Frames(data, payload[:n], size[:n], message[:n], source[:n], sequence[:n], place, receive[:n], stats)
 
 
-def _bytes(source: str | pathlib.Path | bytes) -> tuple[NDArray[np.uint8], str]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _read_only(np.frombuffer(source, dtype=np.uint8)), "bytes"
-    path = pathlib.Path(source)
-    other = _OTHER_FORMATS.get(path.suffix.lower())
-    if not path.exists():
-        raise FormatError(f"{path}: no such file.")
-    if not path.is_file():
-        raise FormatError(f"{path}: a folder or device, needed a .tlog file.")
-    if other:
-        raise FormatError(f"{path.name}: {other} logs are not read yet; needed a .tlog.")
-    try:
-        content = path.read_bytes()
-    except OSError as fault:
-        raise FormatError(f"{path}: cannot be read ({fault.strerror}).") from None
-    if not content:
-        raise FormatError(f"{path.name}: the file is empty; needed a .tlog with MAVLink frames.")
-    return _read_only(np.frombuffer(content, dtype=np.uint8)), path.name
-
-
-def _read_only(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    data.flags.writeable = False
-    return data
+def _bytes(source: str | pathlib.Path | bytes | Content) -> tuple[NDArray[np.uint8], str]:
+    content = source if isinstance(source, Content) else read_content(source)
+    if content.kind != "mavlink":
+        raise FormatError(
+            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
+        )
+    return content.data, content.label
