@@ -3,6 +3,7 @@
 Legend
 ------
 data     bytes of a log
+least, most  bytes of a ULog data message by its message id; least > most = nobody subscribed to it
 layout   number of a record's layout
 length   bytes of a record of each layout, header included
 current  layout by record id as of here, -1 = unknown id
@@ -80,6 +81,113 @@ def scan_dataflash(data, length, defined_at, defined_id, defined_layout, start, 
                 skipping = False
                 cut = -1
                 continue
+        chained = False
+        counts[1] += not skipping
+        skipping = True
+        counts[0] += 1
+        p += 1
+    counts[1] += p < n and not skipping
+    counts[0] += n - p
+    if cut >= 0:
+        counts[2] = n - cut
+        counts[0] -= n - cut
+        counts[1] -= 1
+    return found
+
+
+@kernel
+def ulog_end_one(data, p):
+    """Where the ULog message at `p` says that it ends."""
+    return p + HEADER + (np.int64(data[p]) | np.int64(data[p + 1]) << 8)
+
+
+@kernel
+def ulog_sound_one(data, p, least, most):
+    """Whether a whole ULog message starts at `p`: of a known kind, with what its kind must have."""
+    n = data.shape[0]
+    if p + HEADER >= n:
+        return False
+    end = ulog_end_one(data, p)
+    if end > n:
+        return False
+    size = end - p - HEADER
+    kind = data[p + 2]
+    body = p + HEADER
+    if kind == ord("D"):
+        if size < 2:
+            return False
+        identity = np.int64(data[body]) | np.int64(data[body + 1]) << 8
+        return least[identity] <= size <= most[identity]
+    if kind == ord("L"):
+        return size >= 9 and ord("0") <= data[body] <= ord("7")
+    if kind == ord("C"):
+        return size >= 11 and ord("0") <= data[body] <= ord("7")
+    if kind == ord("O"):
+        return size == 2
+    if kind == ord("S"):
+        sound = size == len(SYNC)
+        for k in range(len(SYNC)):
+            sound = sound and data[body + k] == SYNC[k]
+        return sound
+    if kind == ord("I") or kind == ord("P"):
+        return size >= 2 and 0 < data[body] < size
+    if kind == ord("M") or kind == ord("Q"):
+        return size >= 3 and 0 < data[body + 1] < size - 1
+    if kind == ord("A"):
+        return size >= 4 and data[body + 3] > 32 and data[body + 3] < 127
+    if kind == ord("F"):
+        return size >= 3 and data[body] > 32 and data[body] < 127
+    if kind == ord("B"):
+        return size >= 40
+    return kind == ord("R") and size >= 2
+
+
+@kernel
+def ulog_verified_one(data, p, least, most):
+    """Whether a sound message starts at `p` and another, or the end of the log, follows it."""
+    if not ulog_sound_one(data, p, least, most):
+        return False
+    end = ulog_end_one(data, p)
+    return end == data.shape[0] or ulog_sound_one(data, end, least, most)
+
+
+@kernel
+def scan_ulog(data, p, least, most, start, counts):
+    """Index every sound message from `p` on; return how many there are.
+
+    Messages are believed as records are in `scan_dataflash`. One that is not sound (of a kind that is not known yet, of
+    data that nobody subscribed to) is stepped over whole if a sound one follows it. `counts` receives (bytes skipped,
+    runs of skipped bytes, bytes of a cut message at the end, messages stepped over).
+    """
+    n = data.shape[0]
+    found = 0
+    chained = True
+    skipping = False
+    cut = -1
+    while p + HEADER <= n:
+        end = ulog_end_one(data, p)
+        if ulog_sound_one(data, p, least, most):
+            believed = ulog_verified_one(data, p, least, most)
+            if not believed and chained:
+                believed = True
+                for q in range(p + 1, end):
+                    if ulog_verified_one(data, q, least, most):
+                        believed = False
+                        break
+            if believed:
+                start[found] = p
+                found += 1
+                p = end
+                chained = True
+                skipping = False
+                cut = -1
+                continue
+        elif chained and end > p + HEADER and ulog_sound_one(data, end, least, most):
+            counts[3] += 1
+            p = end
+            continue
+        elif chained and end > n:
+            cut = p
         chained = False
         counts[1] += not skipping
         skipping = True

@@ -300,7 +300,7 @@ class _Reader:
         if not columns:
             return Gimbal(time_us, np.zeros((0, 4)), np.zeros(0, dtype=np.int32), np.zeros(0))
         roll, pitch, yaw, to_north = _radians(columns, "Roll", "Pitch", "YawB", "YawE")
-        good = (np.abs(np.column_stack([roll, pitch, yaw])) < 2.0 * np.pi + 0.1).all(axis=1)
+        good = np.all(np.abs(np.column_stack([roll, pitch, yaw])) < 2.0 * np.pi + 0.1, axis=1)
         self.stats["gimbal_rows_without_attitude"] = int(np.sum(~good))
         time_us, keep = rows.in_order(time_us, good)
         locked = np.isfinite(columns["DYawE"][keep]) if "DYawE" in columns else np.zeros(len(keep), dtype=np.bool_)

@@ -35,6 +35,10 @@ def onboard_telemetry(
     """
     if clock == "receive":
         raise InputError(f"{content.label}: an on-board log has no receive stamps; leave clock='receive' away.")
+    if content.kind == "ulog":
+        from dronetrack.mavlink.px4 import ulog_telemetry
+
+        return ulog_telemetry(content, system_id, name=name)
     from dronetrack.mavlink.ardupilot import dataflash_telemetry
 
     return dataflash_telemetry(content, system_id, name=name)
@@ -59,6 +63,10 @@ def onboard_info(content: Content) -> dict:
     FormatError
         If it holds no record.
     """
+    if content.kind == "ulog":
+        from dronetrack.mavlink.px4 import ulog_info
+
+        return ulog_info(content)
     from dronetrack.mavlink.ardupilot import dataflash_info
 
     return dataflash_info(content)
