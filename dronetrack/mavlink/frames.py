@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dronetrack.errors import FormatError, InputError
 from dronetrack.kernels import mavlink as kernels
+from dronetrack.mavlink.content import Content, read_content
 from dronetrack.mavlink.layouts import Dialect, dialect_of
 from dronetrack.mavlink.signing import SignaturePolicy, Signatures
 
@@ -18,8 +19,6 @@ _SMALLEST_FRAME = 8  # MAVLink 1 with no payload
 _PROBE_BYTES = 65_536
 _CHUNK_BYTES = 1 << 24
 MOST_CHANNELS = 256
-_OTHER_FORMATS = {".ulg": "ULog", ".log": "DataFlash text"}
-_DATAFLASH = b"\xa3\x95\x80"
 
 Bytes = bytes | bytearray | memoryview
 
@@ -333,7 +332,7 @@ class Decoder:
         }
 
 
-def read_frames(source: str | pathlib.Path | Bytes, **options: Any) -> Frames:  # noqa: ANN401 - those of Decoder
+def read_frames(source: str | pathlib.Path | Bytes | Content, **options: Any) -> Frames:  # noqa: ANN401 - those of Decoder
     """Index every verified frame of a log, stamped (`.tlog`) or not (`.raw`, `.mavlink`).
 
     Parameters
@@ -456,32 +455,15 @@ def join_frames(batches: Sequence[Frames]) -> Frames:
     shift = np.cumsum([0, *(len(one.data) for one in batches[:-1])])
     columns = {name: np.concatenate([getattr(one, name) for one in batches]) for name in ROW_COLUMNS}
     columns["payload"] += np.repeat(shift, [len(one) for one in batches])
-    data = _read_only(np.concatenate([one.data for one in batches]))
+    data = np.concatenate([one.data for one in batches])
+    data.flags.writeable = False
     return Frames(data, **columns, dialect=batches[-1].dialect, stats=batches[-1].stats)
 
 
-def _bytes(source: str | pathlib.Path | Bytes) -> tuple[NDArray[np.uint8], str]:
-    if isinstance(source, Bytes):
-        return _read_only(np.frombuffer(source, dtype=np.uint8)), "bytes"
-    path = pathlib.Path(source)
-    other = _OTHER_FORMATS.get(path.suffix.lower())
-    if not path.exists():
-        raise FormatError(f"{path}: no such file.")
-    if not path.is_file():
-        raise FormatError(f"{path}: a folder or device, needed a .tlog file.")
-    if other:
-        raise FormatError(f"{path.name}: {other} logs are not read yet; needed a .tlog.")
-    try:
-        content = path.read_bytes()
-    except OSError as fault:
-        raise FormatError(f"{path}: cannot be read ({fault.strerror}).") from None
-    if not content:
-        raise FormatError(f"{path.name}: the file is empty; needed a .tlog with MAVLink frames.")
-    if content.startswith(_DATAFLASH):
-        raise FormatError(f"{path.name}: DataFlash logs are not read yet; needed a .tlog.")
-    return _read_only(np.frombuffer(content, dtype=np.uint8)), path.name
-
-
-def _read_only(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    data.flags.writeable = False
-    return data
+def _bytes(source: str | pathlib.Path | Bytes | Content) -> tuple[NDArray[np.uint8], str]:
+    content = source if isinstance(source, Content) else read_content(source)  # pyright: ignore[reportArgumentType]
+    if content.kind != "mavlink":
+        raise FormatError(
+            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
+        )
+    return content.data, content.label

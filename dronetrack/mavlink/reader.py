@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from dronetrack import geodesy
 from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.clock import ClockSource, boot_to_utc, fit_clock, on_time, receive_to_utc
+from dronetrack.mavlink.content import read_content
 from dronetrack.mavlink.frames import Frames, read_frames
+from dronetrack.mavlink.onboard import onboard_info, onboard_telemetry
 from dronetrack.telemetry import (
     ARDUPILOT,
     Attitude,
@@ -39,12 +41,13 @@ def read_telemetry(
     name: str = "",
     clock: ClockSource = "auto",
 ) -> Telemetry:
-    """Read one vehicle's telemetry from a MAVLink log.
+    """Read one vehicle's telemetry from a log of any kind; what it is, its first bytes say.
 
     Parameters
     ----------
     source : str, Path or bytes
-        A `.tlog`, or its content.
+        MAVLink (`.tlog`), ArduPilot's own log (`.bin`, `.log`), PX4's (`.ulg`) or DJI's subtitles (`.srt`), plain or
+        packed (`.gz`, `.xz`, `.zst`, `.bz2`), or its content.
     system_id : int, optional
         Which vehicle; needed only where the log holds positions of several.
     name : str, optional
@@ -69,10 +72,12 @@ def read_telemetry(
     --------
     >>> drone = read_telemetry("hu_drone.tlog")  # doctest: +SKIP
     """
-    frames = read_frames(source)
-    label = source.name if isinstance(source, pathlib.Path) else source if isinstance(source, str) else "bytes"
-    system = _choose(frames, system_id, str(label))
-    return _Reader(frames, system, clock).telemetry(name, str(label))
+    content = read_content(source)
+    if content.kind != "mavlink":
+        return onboard_telemetry(content, system_id, name=name, clock=clock)
+    frames = read_frames(content)
+    system = _choose(frames, system_id, content.label)
+    return _Reader(frames, system, clock).telemetry(name, content.label)
 
 
 def read_log_info(source: str | pathlib.Path | bytes) -> dict:
@@ -81,7 +86,7 @@ def read_log_info(source: str | pathlib.Path | bytes) -> dict:
     Parameters
     ----------
     source : str, Path or bytes
-        A `.tlog`, or its content.
+        As for `read_telemetry`.
 
     Returns
     -------
@@ -95,7 +100,10 @@ def read_log_info(source: str | pathlib.Path | bytes) -> dict:
     FormatError
         If the file is missing or holds no frame.
     """
-    frames = read_frames(source)
+    content = read_content(source)
+    if content.kind != "mavlink":
+        return onboard_info(content)
+    frames = read_frames(content)
     vehicles = []
     for sender in np.unique(frames.source):
         mine = frames.source == sender

@@ -1,0 +1,72 @@
+"""Which reader does an on-board log need? ArduPilot's, PX4's or DJI's; all give the same `Telemetry`."""
+
+from dronetrack.errors import InputError
+from dronetrack.mavlink.content import Content
+from dronetrack.telemetry import Telemetry
+
+
+def onboard_telemetry(
+    content: Content, system_id: int | None = None, *, name: str = "", clock: str = "auto"
+) -> Telemetry:
+    """Read the telemetry of a log that the drone itself wrote.
+
+    Parameters
+    ----------
+    content : Content
+        Of any kind but ``mavlink``.
+    system_id : int, optional
+        Which drone it has to be.
+    name : str, optional
+        What to call it.
+    clock : str, optional
+        ``auto`` or ``system_time``: there is no receiver whose stamps could be followed.
+
+    Returns
+    -------
+    Telemetry
+        See the reader of the kind.
+
+    Raises
+    ------
+    FormatError
+        If the log holds no position, or no time.
+    InputError
+        If it is another system's, or the clock of a receiver is asked for.
+    """
+    if clock == "receive":
+        raise InputError(f"{content.label}: an on-board log has no receive stamps; leave clock='receive' away.")
+    if content.kind == "ulog":
+        from dronetrack.mavlink.px4 import ulog_telemetry
+
+        return ulog_telemetry(content, system_id, name=name)
+    from dronetrack.mavlink.ardupilot import dataflash_telemetry
+
+    return dataflash_telemetry(content, system_id, name=name)
+
+
+def onboard_info(content: Content) -> dict:
+    """List what an on-board log holds, in the shape of `read_log_info`.
+
+    Parameters
+    ----------
+    content : Content
+        Of any kind but ``mavlink``.
+
+    Returns
+    -------
+    dict
+        ``lost_frames`` is what the logger itself says that it dropped; ``start`` and ``end`` are None where the log has
+        no UTC.
+
+    Raises
+    ------
+    FormatError
+        If it holds no record.
+    """
+    if content.kind == "ulog":
+        from dronetrack.mavlink.px4 import ulog_info
+
+        return ulog_info(content)
+    from dronetrack.mavlink.ardupilot import dataflash_info
+
+    return dataflash_info(content)
