@@ -71,6 +71,9 @@ class Dialect:
     def __len__(self) -> int:
         return len(self._messages)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._ids
+
     @property
     def names(self) -> list[str]:
         """Names of all messages."""
