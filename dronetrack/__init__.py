@@ -68,6 +68,7 @@ _ROOMS = {
     "smooth": "smoothing",
     "track": "filtering",
     "track_on_road": "driving",
+    "traffic": "mavlink",
     "warm_up": "warm",
 }
 
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from dronetrack.mavlink import read_log_info as read_log_info
     from dronetrack.mavlink import read_messages as read_messages
     from dronetrack.mavlink import read_telemetry as read_telemetry
+    from dronetrack.mavlink import traffic as traffic
     from dronetrack.measurements import Measurements as Measurements
     from dronetrack.measurements import Sensor as Sensor
     from dronetrack.measurements import measurements_of as measurements_of

@@ -4,32 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from pymavlink.dialects.v20 import all as mavlink
+from senders import blank, sent
 
 from dronetrack.errors import InputError
 from dronetrack.mavlink.frames import read_frames
 from dronetrack.mavlink.layouts import dialect_of
 from dronetrack.mavlink.messages import UNITS, meanings_of, read_messages
-
-
-def sent(*messages, system=1):
-    link = mavlink.MAVLink(None, srcSystem=system, srcComponent=1)
-    frames = []
-    for message in messages:
-        frames.append(message.pack(link))
-        link.seq += 1
-    return b"".join(frames)
-
-
-def blank(name, **fields):
-    """A message with every field zero but those given."""
-    kind = mavlink.mavlink_map[getattr(mavlink, f"MAVLINK_MSG_ID_{name}")]
-    forms = dict(zip(kind.fieldnames, kind.fieldtypes, strict=True))
-    lengths = dict(zip(kind.ordered_fieldnames, kind.array_lengths, strict=True))
-    zero = {
-        field: b"" if form == "char" else [0] * lengths[field] if lengths[field] else 0 for field, form in forms.items()
-    }
-    return kind(**{**zero, **fields})
 
 
 def columns(name, **fields):

@@ -46,7 +46,12 @@ def segments(boot_us: Times) -> NDArray[np.int64]:
     (n,) int64
         0, 1, ...; a new number wherever boot time falls far below the highest of its boot.
     """
-    falls = np.concatenate([[False], np.diff(boot_us) < -REBOOT_FALL_US]) if len(boot_us) else np.zeros(0, dtype=bool)
+    if not len(boot_us):
+        return np.zeros(0, dtype=np.int64)
+    # Two rows before and two from here on: one row that is out of its time is no reboot.
+    before = np.minimum(boot_us, np.concatenate([boot_us[:1], boot_us[:-1]]))
+    after = np.maximum(boot_us, np.concatenate([boot_us[1:], boot_us[-1:]]))
+    falls = np.concatenate([[False], after[1:] < before[:-1] - REBOOT_FALL_US])
     return np.cumsum(falls)
 
 

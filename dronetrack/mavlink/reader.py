@@ -114,21 +114,25 @@ def _iso(time_us: int) -> str | None:
 
 def _choose(frames: Frames, system_id: int | None, label: str) -> int:
     """Return the vehicle to read: the one that was named, or the only one that says where it is."""
-    # What it says itself comes before what a receiver says, and what it was told is not its own.
-    for names in (["GLOBAL_POSITION_INT"], [one for one in SOURCES if one != "GPS_INPUT"], list(SOURCES)):
-        ids = [frames.dialect.message_id(one) for one in names if one in frames.dialect]
-        with_position = np.unique(frames.system_id[np.isin(frames.message, ids)]).tolist()
-        if system_id in with_position or (system_id is None and with_position and "GPS_INPUT" not in names):
-            break
     if system_id is not None:
-        if system_id not in with_position:
-            raise InputError(f"{label}: no position from system {system_id}; the log has positions of {with_position}.")
+        known = _senders(frames, list(SOURCES))
+        if system_id not in known:
+            raise InputError(f"{label}: no position from system {system_id}; the log has positions of {known}.")
         return system_id
-    if not with_position:
+    # What a vehicle says itself comes before what a receiver says, and what it was told is not its own.
+    found = _senders(frames, ["GLOBAL_POSITION_INT"]) or _senders(
+        frames, [one for one in SOURCES if one != "GPS_INPUT"]
+    )
+    if not found:
         raise FormatError(f"{label}: no vehicle in this log says where it is (GLOBAL_POSITION_INT and others).")
-    if len(with_position) > 1:
-        raise InputError(f"{label}: positions of several vehicles, {with_position}; choose one with system_id=.")
-    return with_position[0]
+    if len(found) > 1:
+        raise InputError(f"{label}: positions of several vehicles, {found}; choose one with system_id=.")
+    return found[0]
+
+
+def _senders(frames: Frames, names: list[str]) -> list[int]:
+    ids = [frames.dialect.message_id(one) for one in names if one in frames.dialect]
+    return np.unique(frames.system_id[np.isin(frames.message, ids)]).tolist()
 
 
 def _telemetry(frames: Frames, system_id: int | None, name: str, clock: ClockSource, label: str) -> Telemetry:
