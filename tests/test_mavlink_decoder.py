@@ -13,6 +13,7 @@ from pymavlink.dialects.v20 import common, storm32
 from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.frames import ROW_COLUMNS, Decoder, index_frames, is_stamped, join_frames, read_frames
 from dronetrack.mavlink.layouts import dialect_of
+from dronetrack.reference import find_frames
 
 KEY = hashlib.sha256(b"dronetrack-test").digest()
 START_US = 1_795_470_000_000_000
@@ -385,3 +386,25 @@ def test_a_log_in_which_nothing_is_signed_right_is_no_log_of_that_key(demo):
     assert len(read_frames(demo / "ro_drone.tlog", key=KEY)) == 0
     with pytest.raises(FormatError):
         read_frames(b"\x00" * 100, key=KEY)
+
+
+# The slow twin
+
+
+@given(streams())
+def test_a_damaged_stream_is_read_as_the_slow_twin_reads_it(stream):
+    has_stamps, content = stream
+    frames, unknown, skipped = find_frames(content, stamped=has_stamps)
+    found = index_frames(content, stamped=has_stamps)
+    assert said([found]) == [(content[start:stop], stamp - 2**64 * (stamp >= 2**63)) for start, stop, stamp in frames]
+    assert (found.stats["unknown_id_frames"], found.stats["skipped_bytes"]) == (unknown, skipped)
+
+
+def test_the_slow_twin_reads_a_recording_as_pymavlink_does(demo):
+    content = (demo / "ro_drone.tlog").read_bytes()[:30_000]
+    found = [content[start:stop] for start, stop, _ in find_frames(content, stamped=True)[0]]
+    theirs = mavlink.MAVLink(None)
+    assert len(found) > 300
+    for frame in found:
+        (message,) = theirs.parse_buffer(frame)
+        assert message.get_type() != "BAD_DATA"
