@@ -20,8 +20,8 @@ from dronetrack.mavlink.frames import Decoder, Frames
 
 KINDS = ("udpin", "udpout", "tcp", "serial")
 
-# Datagrams that come within this time are decoded together: half the cost at 800 messages a second, 2 ms later.
-GATHER_S = 0.004
+# While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message.
+GATHER_S = 0.005
 LISTEN_S = 0.2
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.25, 10.0
 ANNOUNCE_S = 1.0
@@ -266,50 +266,41 @@ class Link:
         peer.close()
 
     def _take(self, parts: list[Part]) -> None:
-        stamp = self._now_us()
-        for channel, data in parts:
-            self._counts["received_bytes"] += len(data)
-            batch = self._decoder.update(data, stamp, channel=channel)
-            if not len(batch):
-                continue
-            if self._record is not None:
-                self._record.write(batch.to_tlog())
-                self._record.flush()
-            with self._news:
-                self._waiting.append(batch)
-                self._n_waiting += len(batch)
-                while self._n_waiting > self._most_waiting and len(self._waiting) > 1:
-                    late = len(self._waiting.popleft())
-                    self._n_waiting -= late
-                    self._counts["dropped_frames"] += late
-                self._news.notify()
+        batch = self._decoder.update_channels(parts, self._now_us())
+        self._counts["received_bytes"] += sum(len(data) for _, data in parts)
+        if not len(batch):
+            return
+        if self._record is not None:
+            self._record.write(batch.to_tlog())
+            self._record.flush()
+        with self._news:
+            self._waiting.append(batch)
+            self._n_waiting += len(batch)
+            while self._n_waiting > self._most_waiting and len(self._waiting) > 1:
+                late = len(self._waiting.popleft())
+                self._n_waiting -= late
+                self._counts["dropped_frames"] += late
+            self._news.notify()
 
 
-class _Datagrams:
-    """UDP, listening or calling."""
+class _Socket:
+    """What both kinds of sockets share: waiting, without a call to the system for every message."""
 
-    def __init__(self, kind: str, host: str, number: int) -> None:
-        family, _, _, _, place = socket.getaddrinfo(host, number, type=socket.SOCK_DGRAM)[0]
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-            if sys.platform == "linux":
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-            self._socket.setblocking(False)
-            if kind == "udpin":
-                self._socket.bind(place)
-        except OSError:
-            self._socket.close()
-            raise
-        self.number: int = self._socket.getsockname()[1]
-        self.dropped = 0
-        self._heard: Any = place if kind == "udpout" else None
+    dropped = 0
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self._socket.setblocking(False)
+        self._flows = False
 
     def wait(self, timeout_s: float) -> bool:
-        return _readable(self._socket, timeout_s)
+        if self._flows:
+            time.sleep(GATHER_S)
+            return True
+        return bool(select.select([self._socket], [], [], timeout_s)[0])
 
     def receive(self) -> list[Part]:
-        """All datagrams that wait, those of one sender together."""
+        """All that has come, as parts of one sender each."""
         parts: dict[Hashable, bytearray] = {}
         size = 0
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
@@ -318,49 +309,69 @@ class _Datagrams:
                 data, sender = self._one()
                 parts.setdefault(sender, bytearray()).extend(data)
                 size += len(data)
-                self._heard = sender
+        self._flows = bool(parts)
         return [(sender, bytes(data)) for sender, data in parts.items()]
 
     def _one(self) -> tuple[bytes, Hashable]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _Datagrams(_Socket):
+    """UDP, listening or calling."""
+
+    def __init__(self, kind: str, host: str, number: int) -> None:
+        family, _, _, _, place = socket.getaddrinfo(host, number, type=socket.SOCK_DGRAM)[0]
+        super().__init__(socket.socket(family, socket.SOCK_DGRAM))
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+            if sys.platform == "linux":
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+            if kind == "udpin":
+                self._socket.bind(place)
+        except OSError:
+            self._socket.close()
+            raise
+        self.number: int = self._socket.getsockname()[1]
+        self._heard: Any = place if kind == "udpout" else None
+
+    def _one(self) -> tuple[bytes, Hashable]:
         if sys.platform != "linux":
-            return self._socket.recvfrom(DATAGRAM)
-        data, told, _, sender = self._socket.recvmsg(DATAGRAM, 64)
+            data, self._heard = self._socket.recvfrom(DATAGRAM)
+            return data, self._heard
+        data, told, _, self._heard = self._socket.recvmsg(DATAGRAM, 64)
         for level, kind, value in told:
             if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
                 self.dropped = int.from_bytes(value[:4], sys.byteorder)
-        return data, sender
+        return data, self._heard
 
     def send(self, data: bytes) -> None:
         if self._heard is not None:
             self._socket.sendto(data, self._heard)
 
-    def close(self) -> None:
-        self._socket.close()
 
-
-class _Stream:
+class _Stream(_Socket):
     """A TCP connection; what is not read in time waits at the sender's."""
 
-    dropped = 0
-
     def __init__(self, host: str, number: int) -> None:
-        self._socket = socket.create_connection((host, number), timeout=5.0)
+        super().__init__(socket.create_connection((host, number), timeout=5.0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._ended = False
 
-    def wait(self, timeout_s: float) -> bool:
-        return _readable(self._socket, timeout_s)
-
-    def receive(self) -> list[Part]:
+    def _one(self) -> tuple[bytes, Hashable]:
+        if self._ended:
+            raise ConnectionResetError
         data = self._socket.recv(STREAM)
         if not data:
-            raise ConnectionResetError
-        return [(None, data)]
+            # What came before the end is taken first.
+            self._ended = True
+            raise BlockingIOError
+        return data, None
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class _Serial:
@@ -391,13 +402,6 @@ class _Serial:
 
     def close(self) -> None:
         self._line.close()
-
-
-def _readable(one: socket.socket, timeout_s: float) -> bool:
-    if not select.select([one], [], [], timeout_s)[0]:
-        return False
-    time.sleep(GATHER_S)
-    return True
 
 
 def _heartbeat() -> bytes:

@@ -245,7 +245,7 @@ class Decoder:
         lost = {f"{one >> 8}/{one & 0xFF}": int(self._senders[one, 2]) for one in heard.tolist()}
         return {**self._totals(), "lost_by_source": lost}
 
-    def update(self, data: Bytes, time_us: int | None = None, *, channel: Hashable = None) -> Frames:
+    def update(self, data: Bytes, time_us: int | None = None) -> Frames:
         """Take more bytes and return the frames that they complete.
 
         Parameters
@@ -254,9 +254,6 @@ class Decoder:
             Any number of them, cut anywhere.
         time_us : int, optional
             When they were received, for streams without stamps. [us]
-        channel : hashable, optional
-            Where they came from, on links that hear several senders: an unfinished frame is finished only by bytes of
-            its own channel.
 
         Returns
         -------
@@ -268,47 +265,74 @@ class Decoder:
         InputError
             If a stamped log is given another time.
         """
-        if time_us is not None:
-            if self.stamped:
-                raise InputError(
-                    "a stamped log brings its own times; update() takes time_us for streams without stamps."
-                )
-            self._time_us = int(time_us)
-        return self._scan(data, channel, final=False)
+        return self.update_channels([(None, data)], time_us)
 
-    def flush(self, *, channel: Hashable = None) -> Frames:
-        """Return what is left when no more bytes will come; the decoder can then start on a new stream.
+    def update_channels(self, parts: Sequence[tuple[Hashable, Bytes]], time_us: int | None = None) -> Frames:
+        """Take more bytes from a link on which several senders are heard.
 
         Parameters
         ----------
-        channel : hashable, optional
-            Of which channel.
+        parts : sequence of (channel, bytes)
+            Where they came from, and they. An unfinished frame is finished only by bytes of its own channel.
+        time_us : int, optional
+            When they were received, for streams without stamps. [us]
+
+        Returns
+        -------
+        Frames
+            Those of one part after the other.
+
+        Raises
+        ------
+        InputError
+            If a stamped log is given another time.
+        """
+        if time_us is not None:
+            if self.stamped:
+                raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
+            self._time_us = int(time_us)
+        return self._scan(parts, final=False)
+
+    def flush(self) -> Frames:
+        """Return what is left when no more bytes will come; the decoder can then start on a new stream.
 
         Returns
         -------
         Frames
             Frames inside what looked like the start of a longer one.
         """
-        return self._scan(b"", channel, final=True)
+        return self._scan([(channel, b"") for channel in self._tails] or [(None, b"")], final=True)
 
-    def _scan(self, data: Bytes | NDArray[np.uint8], channel: Hashable = None, *, final: bool) -> Frames:
-        content = np.frombuffer(data, dtype=np.uint8)
-        tail = self._tails.pop(channel, None)
-        if tail is not None:
-            content = np.concatenate([tail, content])
+    def _scan(self, parts: Sequence[tuple[Hashable, Bytes | NDArray[np.uint8]]], *, final: bool) -> Frames:
+        pieces = [self._with_tail(channel, data) for channel, data in parts]
+        content = pieces[0] if len(pieces) == 1 else np.concatenate([*pieces, np.zeros(0, dtype=np.uint8)])
         content.flags.writeable = False
         room = len(content) // (_SMALLEST_FRAME + (kernels.STAMP if self.stamped else 0)) + 1
         index: list[Any] = [np.empty(room, dtype=dtype) for dtype in _DTYPES]
-        tables = self.dialect.crc_extras, _CRC, self._wanted
-        n = kernels.scan(content, self.stamped, final, *tables, *index, self._counts, self._senders)
-        self._keep(channel, content[len(content) - self._counts[kernels.LEFT] :], final=final)
+        n = stop = 0
+        for (channel, _), piece in zip(parts, pieces, strict=True):
+            start, stop, first = stop, stop + len(piece), n
+            n += self._scan_one(content[start:stop], [one[n:] for one in index], final=final)
+            if start:
+                index[0][first:n] += start
+            self._keep(channel, content[stop - self._counts[kernels.LEFT] : stop], final=final)
         rows = [one[:n] for one in index]
         if not self.stamped:
             rows[-1].fill(self._time_us)
-        frames = Frames(content, *rows, dialect=self.dialect)
-        if self._signatures.policy != "ignore":
-            frames = frames.take(self._signatures.admit(content, frames.start, frames.stop, frames.source))
-        return replace(frames, stats=self.stats if final else self._totals())
+        frames = Frames(content, *rows, dialect=self.dialect, stats=self.stats if final else self._totals())
+        if self._signatures.policy == "ignore":
+            return frames
+        admitted = self._signatures.admit(content, frames.start, frames.stop, frames.source)
+        return replace(frames.take(admitted), stats={**frames.stats, **self._signatures.stats})
+
+    def _with_tail(self, channel: Hashable, data: Bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        content = np.frombuffer(data, dtype=np.uint8)
+        tail = self._tails.pop(channel, None)
+        return content if tail is None else np.concatenate([tail, content])
+
+    def _scan_one(self, content: NDArray[np.uint8], index: list[NDArray[Any]], *, final: bool) -> int:
+        tables = self.dialect.crc_extras, _CRC, self._wanted
+        return kernels.scan(content, self.stamped, final, *tables, *index, self._counts, self._senders)
 
     def _keep(self, channel: Hashable, tail: NDArray[np.uint8], *, final: bool) -> None:
         if final:
@@ -376,7 +400,7 @@ def index_frames(data: NDArray[np.uint8] | Bytes, *, stamped: bool = True, **opt
     Frames
         Possibly none.
     """
-    return Decoder(stamped=stamped, **options)._scan(data, final=True)  # noqa: SLF001 - update and flush in one
+    return Decoder(stamped=stamped, **options)._scan([(None, data)], final=True)  # noqa: SLF001 - update and flush in one
 
 
 def read_batches(path: str | pathlib.Path, *, chunk_bytes: int = _CHUNK_BYTES, **options: Any) -> Iterator[Frames]:  # noqa: ANN401
