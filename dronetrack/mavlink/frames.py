@@ -33,11 +33,11 @@ class Frames:
         The bytes.
     payload : (n,) int64
         Offset of each payload.
-    size : (n,) int32
+    size : (n,) uint8
         Its length as sent.
     message : (n,) int32
         Message id.
-    source : (n,) int32
+    source : (n,) uint16
         ``system_id << 8 | component_id``.
     sequence : (n,) uint8
         Sequence number.
@@ -53,9 +53,9 @@ class Frames:
 
     data: NDArray[np.uint8]
     payload: NDArray[np.int64]
-    size: NDArray[np.int32]
+    size: NDArray[np.uint8]
     message: NDArray[np.int32]
-    source: NDArray[np.int32]
+    source: NDArray[np.uint16]
     sequence: NDArray[np.uint8]
     head: NDArray[np.uint8]
     tail: NDArray[np.uint8]
@@ -67,9 +67,9 @@ class Frames:
         return len(self.payload)
 
     @property
-    def system_id(self) -> NDArray[np.int32]:
-        """(n,) int32: the sending system."""
-        return self.source >> 8
+    def system_id(self) -> NDArray[np.uint16]:
+        """(n,) uint16: the sending system."""
+        return (self.source >> 8).astype(np.uint16)
 
     @property
     def start(self) -> NDArray[np.int64]:
@@ -175,7 +175,7 @@ class Frames:
 
 
 ROW_COLUMNS = tuple(one.name for one in fields(Frames)[1:9])
-_DTYPES = (np.int64, np.int32, np.int32, np.int32, np.uint8, np.uint8, np.uint8, np.int64)
+_DTYPES = (np.int64, np.uint8, np.int32, np.uint16, np.uint8, np.uint8, np.uint8, np.int64)
 
 
 class Decoder:

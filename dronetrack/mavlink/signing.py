@@ -53,7 +53,7 @@ class Signatures:
         self._streams: dict[tuple[int, int], int] = {}
 
     def admit(
-        self, data: NDArray[np.uint8], start: NDArray[np.int64], stop: NDArray[np.int64], source: NDArray[np.int32]
+        self, data: NDArray[np.uint8], start: NDArray[np.int64], stop: NDArray[np.int64], source: NDArray[np.uint16]
     ) -> NDArray[np.bool_]:
         """Say which frames the policy lets through, and count the others.
 
@@ -63,7 +63,7 @@ class Signatures:
             The bytes.
         start, stop : (n,) int64
             Where each frame begins and ends.
-        source : (n,) int32
+        source : (n,) uint16
             ``system_id << 8 | component_id``.
 
         Returns
