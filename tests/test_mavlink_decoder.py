@@ -320,6 +320,20 @@ def test_the_recorded_signatures_are_verified(shared):
     assert frames.stats["unsigned_frames"] == 26
 
 
+@pytest.mark.parametrize("damage", ["flipped", "replayed"])
+def test_of_the_recorded_signatures_the_one_that_was_touched_is_refused(shared, damage):
+    content = shared("sitl/sitl_signed_copter.tlog").read_bytes()
+    whole = read_frames(content, key=KEY)
+    start, stop = int(whole.start[2000]), int(whole.stop[2000])
+    if damage == "flipped":
+        changed = content[: stop - 3] + bytes([content[stop - 3] ^ 1]) + content[stop - 2 :]
+    else:
+        changed = content + content[start - 8 : stop]
+    found = read_frames(changed, key=KEY)
+    assert len(found) == 4_207 - (damage == "flipped")
+    assert (found.stats["forged_frames"], found.stats["replayed_frames"]) == ((1, 0) if damage == "flipped" else (0, 1))
+
+
 def test_a_passphrase_is_the_key_that_it_hashes_to():
     content = b"".join(signed_stream())
     assert len(index_frames(content, stamped=False, key="dronetrack-test")) == 20

@@ -17,7 +17,7 @@ from dronetrack.mavlink.signing import SignaturePolicy, Signatures
 _CRC = kernels.crc_tables()
 _SMALLEST_FRAME = 8  # MAVLink 1 with no payload
 _PROBE_BYTES = 65_536
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 22
 MOST_CHANNELS = 256
 
 Bytes = bytes | bytearray | memoryview

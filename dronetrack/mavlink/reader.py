@@ -106,6 +106,9 @@ def read_log_info(source: str | pathlib.Path | bytes) -> dict:
 
 
 def _iso(time_us: int) -> str | None:
+    """ISO 8601; None for the stamp of a stream that has none, or of no calendar."""
+    if not time_us:
+        return None
     try:
         return f"{np.datetime64(time_us, 'us')}Z"
     except ValueError:
