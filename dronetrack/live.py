@@ -266,6 +266,8 @@ class Link:
         peer.close()
 
     def _take(self, parts: list[Part]) -> None:
+        if not parts:
+            return
         batch = self._decoder.update_channels(parts, self._now_us())
         self._counts["received_bytes"] += sum(len(data) for _, data in parts)
         if not len(batch):

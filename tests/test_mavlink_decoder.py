@@ -241,6 +241,23 @@ def test_a_recording_written_out_is_the_recording_byte_by_byte(demo):
     assert read_frames(content).to_tlog() == content
 
 
+def test_channels_are_read_in_one_call_as_each_by_itself():
+    links = [mavlink.MAVLink(None, srcSystem=system) for system in range(1, 5)]
+    streams_of = [b"".join(attitude(link, row) for row in range(30)) for link in links]
+    together, alone = Decoder(), [Decoder() for _ in links]
+    rng = np.random.default_rng(5)
+    at = [0] * 4
+    while any(one < len(stream) for one, stream in zip(at, streams_of, strict=True)):
+        cuts = [one + int(rng.integers(0, 50)) for one in at]
+        parts = [(which, streams_of[which][at[which] : cuts[which]]) for which in range(4)]
+        both = together.update_channels(parts), [one.update(data) for one, (_, data) in zip(alone, parts, strict=True)]
+        assert said([both[0]]) == said(both[1])
+        at = cuts
+    assert together.stats["frames"] == 120
+    assert together.stats["skipped_bytes"] == together.stats["lost_frames"] == 0
+    assert len(together.update_channels([])) == 0
+
+
 def test_no_bytes_are_no_frames():
     frames = index_frames(b"", stamped=False)
     assert len(frames) == 0

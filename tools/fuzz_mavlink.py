@@ -5,8 +5,8 @@ python tools/fuzz_mavlink.py [--inputs 1000000] [--seed 1]
 Each input is a few frames (both wire versions, signed, of unknown id, of every message in turn) as a stamped log or a
 stream, with magic bytes where they hurt, then flipped, cut, spliced, doubled. Three things must hold for each: the
 frames and counts are those of `reference.find_frames`; a random split gives the same; and whatever pymavlink's own
-parser accepts in a stream is among them, or overlaps one that is (pymavlink jumps by lengths that nobody verified, so it
-may land inside a frame).
+parser accepts in a stream is among them, or overlaps one that is (pymavlink jumps by lengths that nobody verified, so
+it may land inside a frame).
 """
 
 import argparse

@@ -22,8 +22,8 @@ VERIFIED, NO_FRAME, UNKNOWN, CUT = 1, 0, -1, -2
 SKIPPED, RUNS, UNKNOWN_IDS, LEFT, SKIPPING, FRAMES, LOST, HEARD = range(8)
 N_COUNTS = 8
 
-# Columns of `senders` (65536, 6), a row for each sender: frames so far; newest number, unwrapped; lost; how many in a row
-# now stand behind the newest; how many of these were taken off the loss. The last lists the senders as they were heard.
+# Columns of `senders` (65536, 6), a row for each sender: frames so far; newest number, unwrapped; lost; how many in a
+# row now stand behind the newest; how many of these were taken off the loss. The last lists the senders as heard.
 N_SENDER = 6
 BEHIND_FOR_A_LONG_LOSS = 5
 
@@ -68,9 +68,8 @@ def checksum_one(data, start, stop, extra, crc):
 
 
 @kernel
-def frame_one(data, p, extra, crc):
-    """Read the frame at `p`: (status, end, header length, payload length, message id)."""
-    n = data.shape[0]
+def frame_one(data, p, n, extra, crc):
+    """Read the frame at `p` of data[:n]: (status, end, header length, payload length, message id)."""
     if p + 2 > n:
         return CUT, p, 0, 0, 0
     length = np.int64(data[p + 1])
@@ -102,13 +101,12 @@ def frame_one(data, p, extra, crc):
 
 
 @kernel
-def unknown_one(data, p, end, lead, final, extra, crc):
+def unknown_one(data, p, end, n, lead, final, extra, crc):
     """Where to go on from a frame of unknown id at `p`: `end` if it may be one, a verified frame inside it, or `p`.
 
     It may be a frame if another starts right after it, or the data ends there, and no verified frame starts inside:
     a checksum that holds weighs more than a length that nobody checked. -1: more bytes are needed to tell.
     """
-    n = data.shape[0]
     follows = end + lead
     if follows >= n:
         if not final:
@@ -121,7 +119,7 @@ def unknown_one(data, p, end, lead, final, extra, crc):
         q = inner + lead
         if q >= n or (data[q] != V1 and data[q] != V2):
             continue
-        status = frame_one(data, q, extra, crc)[0]
+        status = frame_one(data, q, n, extra, crc)[0]
         if status == VERIFIED:
             return inner
         if status == CUT and not final:
@@ -163,6 +161,7 @@ def count_one(senders, counts, source, sequence):
 @kernel
 def scan(
     data,
+    stops,
     stamped,
     final,
     extra,
@@ -176,68 +175,74 @@ def scan(
     head,
     tail,
     stamp,
+    left,
     counts,
     senders,
 ):
     """Index every verified frame of wanted messages; return how many rows that is.
 
+    `data` holds one part of a stream or several, which end at `stops`: no frame reaches from one into the next.
+
     The scanner moves on by a frame's length only after its checksum held, else by one byte: a length that is not
     verified is never trusted. The only frames stepped over whole without a checksum are those of unknown id, see
     `unknown_one`. Unless `final`, it stops where more bytes are needed to decide, so that the frames of a stream do not
-    depend on how it was split; counts[LEFT] says how many bytes at the end were not decided on.
+    depend on how it was split; `left` receives how many bytes at the end of each part were not decided on.
     """
-    n = data.shape[0]
     lead = STAMP if stamped else 0
     found = 0
     p = 0
-    while p + lead < n:
-        q = p + lead
-        step = 1
-        if data[q] == V1 or data[q] == V2:
-            status, end, header, length, identity = frame_one(data, q, extra, crc)
-            if status == CUT and not final:
-                break
-            if status == UNKNOWN:
-                go_on = unknown_one(data, p, end, lead, final, extra, crc)
-                if go_on < 0:
+    for part in range(stops.shape[0]):
+        n = stops[part]
+        while p + lead < n:
+            q = p + lead
+            step = 1
+            if data[q] == V1 or data[q] == V2:
+                status, end, header, length, identity = frame_one(data, q, n, extra, crc)
+                if status == CUT and not final:
                     break
-                step = max(go_on - p, 1)
-            at = q + (3 if header == 6 else 5)
-            if status == VERIFIED:
-                sender = np.int64(data[at]) << 8 | np.int64(data[at + 1])
-                counts[FRAMES] += 1
-                count_one(senders, counts, sender, np.int64(data[at - 1]))
-                if wanted[identity]:
-                    payload[found] = q + header
-                    size[found] = length
-                    message[found] = identity
-                    source[found] = sender
-                    sequence[found] = data[at - 1]
-                    head[found] = header
-                    tail[found] = end - q - header - length
-                    when = np.uint64(0)
-                    for k in range(lead):
-                        when = when << np.uint64(8) | np.uint64(data[p + k])
-                    stamp[found] = np.int64(when)
-                    found += 1
-                p = end
-                counts[SKIPPING] = 0
-                continue
-            if status == UNKNOWN and p + step == end:
-                sender = np.int64(data[at]) << 8 | np.int64(data[at + 1])
-                # It cannot be verified, so it is heard only where it says what its sender would have said next.
-                if senders[sender, 0] > 0 and ((np.int64(data[at - 1]) - senders[sender, 1]) & 0xFF) == 1:
-                    senders[sender, 1] += 1
-                counts[UNKNOWN_IDS] += 1
-                p = end
-                counts[SKIPPING] = 0
-                continue
-        if counts[SKIPPING] == 0:
-            counts[RUNS] += 1
-            counts[SKIPPING] = 1
-        counts[SKIPPED] += step
-        p += step
-    counts[LEFT] = n - p
+                if status == UNKNOWN:
+                    go_on = unknown_one(data, p, end, n, lead, final, extra, crc)
+                    if go_on < 0:
+                        break
+                    step = max(go_on - p, 1)
+                at = q + (3 if header == 6 else 5)
+                if status == VERIFIED:
+                    sender = np.int64(data[at]) << 8 | np.int64(data[at + 1])
+                    counts[FRAMES] += 1
+                    count_one(senders, counts, sender, np.int64(data[at - 1]))
+                    if wanted[identity]:
+                        payload[found] = q + header
+                        size[found] = length
+                        message[found] = identity
+                        source[found] = sender
+                        sequence[found] = data[at - 1]
+                        head[found] = header
+                        tail[found] = end - q - header - length
+                        when = np.uint64(0)
+                        for k in range(lead):
+                            when = when << np.uint64(8) | np.uint64(data[p + k])
+                        stamp[found] = np.int64(when)
+                        found += 1
+                    p = end
+                    counts[SKIPPING] = 0
+                    continue
+                if status == UNKNOWN and p + step == end:
+                    sender = np.int64(data[at]) << 8 | np.int64(data[at + 1])
+                    # It cannot be verified, so it is heard only where it says what its sender would have said next.
+                    if senders[sender, 0] > 0 and ((np.int64(data[at - 1]) - senders[sender, 1]) & 0xFF) == 1:
+                        senders[sender, 1] += 1
+                    counts[UNKNOWN_IDS] += 1
+                    p = end
+                    counts[SKIPPING] = 0
+                    continue
+            if counts[SKIPPING] == 0:
+                counts[RUNS] += 1
+                counts[SKIPPING] = 1
+            counts[SKIPPED] += step
+            p += step
+        left[part] = n - p
+        p = n
+    counts[LEFT] = left[-1]
     return found
 
 

@@ -229,7 +229,7 @@ class Decoder:
         self._signatures = Signatures(key, signatures or ("ignore" if key is None else "require"))
         self._counts = np.zeros(kernels.N_COUNTS, dtype=np.int64)
         self._senders = np.zeros((65536, kernels.N_SENDER), dtype=np.int64)
-        self._tails: dict[Hashable, NDArray[np.uint8]] = {}
+        self._tails: dict[Hashable, bytes] = {}
         self._time_us = 0
 
     @property
@@ -291,7 +291,7 @@ class Decoder:
             if self.stamped:
                 raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
             self._time_us = int(time_us)
-        return self._scan(parts, final=False)
+        return self._scan(parts or [(None, b"")], final=False)
 
     def flush(self) -> Frames:
         """Return what is left when no more bytes will come; the decoder can then start on a new stream.
@@ -304,18 +304,18 @@ class Decoder:
         return self._scan([(channel, b"") for channel in self._tails] or [(None, b"")], final=True)
 
     def _scan(self, parts: Sequence[tuple[Hashable, Bytes | NDArray[np.uint8]]], *, final: bool) -> Frames:
-        pieces = [self._with_tail(channel, data) for channel, data in parts]
-        content = pieces[0] if len(pieces) == 1 else np.concatenate([*pieces, np.zeros(0, dtype=np.uint8)])
-        content.flags.writeable = False
+        content, stops = self._with_tails(parts)
         room = len(content) // (_SMALLEST_FRAME + (kernels.STAMP if self.stamped else 0)) + 1
         index: list[Any] = [np.empty(room, dtype=dtype) for dtype in _DTYPES]
-        n = stop = 0
-        for (channel, _), piece in zip(parts, pieces, strict=True):
-            start, stop, first = stop, stop + len(piece), n
-            n += self._scan_one(content[start:stop], [one[n:] for one in index], final=final)
-            if start:
-                index[0][first:n] += start
-            self._keep(channel, content[stop - self._counts[kernels.LEFT] : stop], final=final)
+        left = np.empty(len(stops), dtype=np.int64)
+        tables = self.dialect.crc_extras, _CRC, self._wanted
+        n = kernels.scan(
+            content, stops, self.stamped, final, *tables, *index, left, self._counts, self._senders
+        )  # fmt: skip
+        if final:
+            self._counts[kernels.SKIPPING] = 0
+        elif left.any():
+            self._keep(parts, content, stops, left)
         rows = [one[:n] for one in index]
         if not self.stamped:
             rows[-1].fill(self._time_us)
@@ -325,22 +325,28 @@ class Decoder:
         admitted = self._signatures.admit(content, frames.start, frames.stop, frames.source)
         return replace(frames.take(admitted), stats={**frames.stats, **self._signatures.stats})
 
-    def _with_tail(self, channel: Hashable, data: Bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        content = np.frombuffer(data, dtype=np.uint8)
-        tail = self._tails.pop(channel, None)
-        return content if tail is None else np.concatenate([tail, content])
+    def _with_tails(self, parts: Sequence[tuple[Hashable, Any]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Put what each channel left before what it brings now; return where each part ends."""
+        if len(parts) == 1 and parts[0][0] not in self._tails:
+            content = np.frombuffer(parts[0][1], dtype=np.uint8)
+            content.flags.writeable = False
+            return content, np.array([len(content)])
+        pieces = [self._tails.pop(channel, b"") + bytes(data) for channel, data in parts]
+        return np.frombuffer(b"".join(pieces), dtype=np.uint8), np.cumsum([len(one) for one in pieces], dtype=np.int64)
 
-    def _scan_one(self, content: NDArray[np.uint8], index: list[NDArray[Any]], *, final: bool) -> int:
-        tables = self.dialect.crc_extras, _CRC, self._wanted
-        return kernels.scan(content, self.stamped, final, *tables, *index, self._counts, self._senders)
-
-    def _keep(self, channel: Hashable, tail: NDArray[np.uint8], *, final: bool) -> None:
-        if final:
-            self._counts[kernels.SKIPPING] = 0
-        elif len(tail):
-            self._tails[channel] = tail.copy()
-            if len(self._tails) > MOST_CHANNELS:
-                self._counts[kernels.SKIPPED] += len(self._tails.pop(next(iter(self._tails))))
+    def _keep(
+        self,
+        parts: Sequence[tuple[Hashable, Any]],
+        content: NDArray[np.uint8],
+        stops: NDArray[np.int64],
+        left: NDArray[np.int64],
+    ) -> None:
+        """Keep what was not decided on for when more bytes of its channel come."""
+        for (channel, _), stop, rest in zip(parts, stops.tolist(), left.tolist(), strict=True):
+            if rest:
+                self._tails[channel] = content[stop - rest : stop].tobytes()
+        while len(self._tails) > MOST_CHANNELS:
+            self._counts[kernels.SKIPPED] += len(self._tails.pop(next(iter(self._tails))))
 
     def _totals(self) -> dict[str, int]:
         counts: list[int] = self._counts.tolist()
