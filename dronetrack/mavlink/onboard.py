@@ -1,6 +1,6 @@
 """Which reader does an on-board log need? ArduPilot's, PX4's or DJI's; all give the same `Telemetry`."""
 
-from dronetrack.errors import InputError
+from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.content import Content
 from dronetrack.telemetry import Telemetry
 
@@ -35,6 +35,11 @@ def onboard_telemetry(
     """
     if clock == "receive":
         raise InputError(f"{content.label}: an on-board log has no receive stamps; leave clock='receive' away.")
+    if content.kind == "srt":
+        raise InputError(
+            f"{content.label}: DJI subtitles give local time without its zone, and heights above the take-off place; "
+            "read them with read_srt(), which asks for both."
+        )
     if content.kind == "ulog":
         from dronetrack.mavlink.px4 import ulog_telemetry
 
@@ -63,6 +68,8 @@ def onboard_info(content: Content) -> dict:
     FormatError
         If it holds no record.
     """
+    if content.kind == "srt":
+        raise FormatError(f"{content.label}: DJI subtitles hold no frames; read them with read_srt().")
     if content.kind == "ulog":
         from dronetrack.mavlink.px4 import ulog_info
 
