@@ -55,6 +55,7 @@ _ROOMS = {
     "merge": "measurements",
     "read_log_info": "mavlink",
     "read_mission": "mission",
+    "read_srt": "mavlink",
     "read_telemetry": "mavlink",
     "read_units": "units",
     "register": "registration",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
     from dronetrack.mavlink import read_log_info as read_log_info
+    from dronetrack.mavlink import read_srt as read_srt
     from dronetrack.mavlink import read_telemetry as read_telemetry
     from dronetrack.measurements import Measurements as Measurements
     from dronetrack.measurements import Sensor as Sensor

@@ -156,7 +156,7 @@ def _unpacked(raw: bytes | bytearray | memoryview, packed: str, label: str) -> t
     cut = False
     try:
         with openers[packed](io.BytesIO(raw)) as stream:
-            while len(out) <= most and (step := stream.read(STEP_BYTES)):
+            while len(out) <= most and (step := stream.read1(STEP_BYTES)):
                 out += step
     except faults:
         cut = True

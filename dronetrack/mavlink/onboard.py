@@ -1,5 +1,9 @@
 """Which reader does an on-board log need? ArduPilot's, PX4's or DJI's; all give the same `Telemetry`."""
 
+from collections.abc import Collection
+
+from numpy.typing import NDArray
+
 from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.content import Content
 from dronetrack.telemetry import Telemetry
@@ -77,3 +81,35 @@ def onboard_info(content: Content) -> dict:
     from dronetrack.mavlink.ardupilot import dataflash_info
 
     return dataflash_info(content)
+
+
+def onboard_messages(content: Content, names: Collection[str] | None = None) -> dict[str, dict[str, NDArray]]:
+    """Return the columns of an on-board log's messages, in the units that the log gives.
+
+    Parameters
+    ----------
+    content : Content
+        Of kind ``dataflash``, ``dataflash_text`` or ``ulog``.
+    names : collection of str, optional
+        Which messages or topics; all by default.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray
+        By message and column. Instances of a topic after its first are called ``topic[1]``, ...
+
+    Raises
+    ------
+    FormatError
+        If it holds no record.
+    """
+    if content.kind == "ulog":
+        from dronetrack.mavlink.ulog import read_ulog
+
+        topics = read_ulog(content, names)
+        keys = [(f"{name}[{instance}]" if instance else name, name, instance) for name, instance in topics.topics]
+        return {key: topics.columns(name, instance) for key, name, instance in keys}
+    from dronetrack.mavlink.dataflash import read_dataflash
+
+    log = read_dataflash(content, names)
+    return {name: log.columns(name) for name in log.records if names is None or name.partition("#")[0] in names}
