@@ -110,7 +110,7 @@ class _Reader:
     def span(self) -> tuple[str, str]:
         """First and last time of the messages that telemetry is made of. [ISO 8601, UTC]"""
         self._set_clock()
-        times = np.concatenate([self._columns(name)[1] for name in self.boot])
+        times = np.concatenate([self._columns(name)[1] for name in MESSAGES if name != "PARM"])
         return iso(int(times.min())), iso(int(times.max()))
 
     def telemetry(self, name: str) -> Telemetry:
@@ -199,17 +199,14 @@ class _Reader:
 
     def _columns(self, name: str, instance: int | None = None) -> tuple[Columns, Times]:
         """Columns of one message, and the UTC of its rows; those whose time is unknown are left away."""
-        if instance is not None and name not in self.log.instances:
-            instance = None
-        columns = self.log.columns(name)
-        boot = self.boot.get(name, np.zeros(0, dtype=np.int64))
+        if name not in self.boot:
+            return {}, np.zeros(0, dtype=np.int64)
+        columns, boot = self.log.columns(name), self.boot[name]
         entry = np.searchsorted(self.clocked, boot).clip(0, len(self.clocked) - 1)
         good = self.clocked[entry] == boot
-        if instance is not None:
+        if instance is not None and name in self.log.instances:
             good &= columns[self.log.instances[name]] == instance
         columns = {one: values[good] for one, values in columns.items()}
-        if not columns:
-            return columns, np.zeros(0, dtype=np.int64)
         boot_us, entry = columns["TimeUS"], entry[good]
         since = boot_us - self.clock.boot_start_us[entry]
         shift = self.clock.offset_us[entry] + self.clock.drift[entry] * since
