@@ -78,7 +78,8 @@ class DataFlash:
     Parameters
     ----------
     layouts : dict of str to Layout
-        By message, for every message that the log defines.
+        By message, for every message that the log defines. Where one is laid out in several ways, the way with most
+        records has its name, and the others are called ``NAME#1``, ...
     counts : dict of str to int
         How many records of each message the log holds, where it holds any.
     records : dict of str to (k,) structured
@@ -214,18 +215,22 @@ def _definitions(
     """
     numbers = {_FMT_LAYOUT: 0}
     rows = [(-1, _FMT, 0)]
+    # Flights that were appended to one file define the same again and again.
+    seen: dict[bytes, int] = {}
     bad = 0
     last = len(data) - kernels.HEADER - _FMT_BODY.itemsize
     for match in _FMT_HEAD.finditer(data.data):
         at = match.start()
         if at > last:
             break
-        body = np.frombuffer(data, _FMT_BODY, 1, at + kernels.HEADER)[0]
-        layout = _layout(_text(body["Name"]), _text(body["Format"]), _text(body["Columns"]).split(","))
-        if layout is None or layout.length != body["Length"]:
+        stored = data[at + kernels.HEADER : at + kernels.HEADER + _FMT_BODY.itemsize].tobytes()
+        if stored not in seen:
+            layout = _defined(np.frombuffer(stored, _FMT_BODY)[0])
+            seen[stored] = -1 if layout is None else numbers.setdefault(layout, len(numbers))
+        if seen[stored] < 0:
             bad += 1
         else:
-            rows.append((at, int(body["Type"]), numbers.setdefault(layout, len(numbers))))
+            rows.append((at, stored[0], seen[stored]))
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     at, identity, number = (np.ascontiguousarray(column) for column in table.T)
     return list(numbers), at, identity, number, bad
@@ -302,6 +307,11 @@ def _text_dtype(layout: Layout) -> np.dtype:
     return np.dtype([(name, _TEXT_CODES[code][0]) for name, code in zip(columns, layout.codes, strict=True)])
 
 
+def _defined(body: np.void) -> Layout | None:
+    layout = _layout(_text(body["Name"]), _text(body["Format"]), _text(body["Columns"]).split(","))
+    return layout if layout is not None and layout.length == body["Length"] else None
+
+
 def _layout(name: str, codes: str, columns: list[str]) -> Layout | None:
     if not name.isprintable() or not name or any(code not in _CODES for code in codes):
         return None
@@ -331,8 +341,9 @@ def _explain(log: DataFlash, label_of: dict[int, str]) -> None:
     told = log.columns("FMTU")
     if not {"FmtType", "UnitIds", "MultIds"} <= set(told):
         return
-    for identity, unit_ids, mult_ids in zip(told["FmtType"], told["UnitIds"], told["MultIds"], strict=True):
-        name = label_of.get(int(identity))
+    rows = zip(*(told[one].tolist() for one in ("FmtType", "UnitIds", "MultIds")), strict=True)
+    for identity, unit_ids, mult_ids in dict.fromkeys(rows):
+        name = label_of.get(identity)
         if name is None:
             continue
         columns = log.layouts[name].dtype.names or ()

@@ -47,8 +47,8 @@ def gather_tables(
     place = np.where(wanted, first[:-1], -1)
     out = np.empty(int(first[-1]), dtype=np.uint8)
     kernels.gather_records(data, start, layout, lead, size, place, out)
-    # Few enough layouts for 16 bits, which are sorted by radix.
-    order = np.argsort(layout.astype(np.int16), kind="stable")
+    # Numbers of 16 bits are sorted by radix.
+    order = np.argsort(layout.astype(np.uint16) if len(dtypes) < 65_536 else layout, kind="stable")
     edge = np.concatenate([[0], np.cumsum(count)])
     kept = np.flatnonzero(wanted & (count > 0))
     tables = {int(k): out[first[k] : first[k + 1]].view(dtypes[k]) for k in kept if size[k]}
