@@ -1,13 +1,17 @@
 """ArduPilot's own logs become telemetry: which message each column is from, and what UTC their boot time is."""
 
+import contextlib
 import pathlib
+import struct
 
 import numpy as np
 import pytest
 from dataflash_logs import Writer
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from dronetrack import geodesy
-from dronetrack.errors import FormatError, InputError
+from dronetrack.errors import DronetrackError, FormatError, InputError
 from dronetrack.mavlink import read_dataflash, read_log_info, read_telemetry
 from dronetrack.mavlink.gps_time import LEAPS, fit_gps_clock, gps_to_utc_us, leap_seconds
 
@@ -286,6 +290,37 @@ def test_info_says_when_and_what():
 def test_info_of_a_log_without_time_has_counts_only(shared):
     found = read_log_info(shared("logs/ardusub_small.BIN"))
     assert (found["frames"], found["lost_frames"], found["vehicles"][0]["start"]) == (7_510, 2, None)
+
+
+CODES = "bBhHiIqQfdgnNZMcCeELa"
+DEFINED = {
+    "GPS": "TimeUS,I,Status,GMS,GWk,NSats,HDop,Lat,Lng,Alt,Spd,GCrs,VZ,Yaw,U",
+    "GPA": "TimeUS,I,VDop,HAcc,VAcc,SAcc,SMS",
+    "POS": "TimeUS,Lat,Lng,Alt",
+    "ATT": "TimeUS,Roll,Pitch,Yaw",
+    "XKF1": "TimeUS,C,VN,VE,VD",
+    "XKF4": "TimeUS,C,PI",
+    "MNT": "TimeUS,I,Roll,Pitch,YawB,YawE,DYawE,Dist",
+    "RFND": "TimeUS,Instance,Dist,Stat,Orient",
+    "PARM": "TimeUS,Name,Value",
+}
+
+
+@given(st.sampled_from(list(DEFINED)), st.text(CODES, min_size=15, max_size=15), st.binary(max_size=600))
+@settings(max_examples=200)
+def test_messages_that_are_defined_otherwise_raise_nothing_but_the_librarys_own_errors(name, codes, content):
+    columns = DEFINED[name]
+    writer = Flight(3)
+    codes = codes[: min(len(columns.split(",")), 16)]
+    size = struct.calcsize(Writer.packing(codes))
+    assume(size <= 252)
+    writer.define(name, codes, columns, identity=250)
+    for row in range(3):
+        body = (content * 600)[row * 7 :][:size].ljust(size, b"\1")
+        writer.log += b"\xa3\x95\xfa" + body
+    for read in (read_telemetry, read_log_info):
+        with contextlib.suppress(DronetrackError):
+            read(writer.log)
 
 
 # A flight of the real flight software

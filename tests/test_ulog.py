@@ -237,6 +237,40 @@ def test_what_is_no_ulog_is_refused():
         read_ulog(b"ULog\x01\x12\x34")
 
 
+SIZES = {
+    "int8_t": 1, "uint16_t": 2, "int32_t": 4, "uint64_t": 8, "float": 4, "double": 8, "bool": 1, "char[5]": 5,
+    "float[4]": 16, "uint8_t[3]": 3, "float[3]": 12,
+}  # fmt: skip
+FIELDS = {
+    "vehicle_gps_position": ["timestamp", "time_utc_usec", "fix_type", "lat", "lon", "alt", "vel_n_m_s", "eph"],
+    "vehicle_global_position": ["timestamp", "timestamp_sample", "lat", "lon", "alt", "eph", "epv"],
+    "vehicle_local_position": ["timestamp", "vx", "vy", "vz", "v_xy_valid"],
+    "vehicle_attitude": ["timestamp", "q"],
+    "gimbal_device_attitude_status": ["timestamp", "q", "device_flags", "delta_yaw"],
+    "mount_orientation": ["timestamp", "attitude_euler_angle"],
+    "distance_sensor": ["timestamp", "current_distance", "min_distance", "max_distance", "variance", "signal_quality"],
+}
+
+
+@given(
+    st.sampled_from(list(FIELDS)),
+    st.lists(st.sampled_from(list(SIZES)), min_size=8, max_size=8),
+    st.binary(max_size=200),
+)
+@settings(max_examples=200)
+def test_topics_that_are_defined_otherwise_raise_nothing_but_the_librarys_own_errors(name, types, content):
+    writer = flight(3)
+    writer.define(name, "".join(f"{kind} {field};" for kind, field in zip(types, FIELDS[name], strict=False)))
+    writer.subscribe(name)
+    size = sum(SIZES[kind] for kind, _ in zip(types, FIELDS[name], strict=False))
+    for row in range(3):
+        body = (content * 200)[row * 7 :][:size].ljust(size, b"\1")
+        writer.message("D", struct.pack("<H", writer.ids[name, 0]) + body)
+    for read in (read_telemetry, read_log_info):
+        with contextlib.suppress(DronetrackError):
+            read(writer.log)
+
+
 # Telemetry
 
 

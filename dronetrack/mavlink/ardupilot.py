@@ -129,13 +129,11 @@ class _Reader:
 
     def _system(self) -> int:
         columns = self.log.columns("PARM")
-        if "Name" not in columns or not _is_number(columns.get("Value", columns["Name"])):
+        names, values = (columns.get(one, np.zeros(0)) for one in ("Name", "Value"))
+        if names.dtype.kind != "S" or not _is_number(values):
             return 1
-        for name in (b"MAV_SYSID", b"SYSID_THISMAV"):
-            told = columns["Value"][columns["Name"] == name]
-            if len(told) and 0 < told[0] < 256:
-                return int(told[0])
-        return 1
+        told = values[(names == b"MAV_SYSID") | (names == b"SYSID_THISMAV")]
+        return int(told[0]) if len(told) and 0 < told[0] < 256 else 1
 
     def _boots(self) -> dict[str, NDArray[np.int64]]:
         """Give every record the number of its boot, -1 where its time cannot be.
@@ -305,7 +303,7 @@ class _Reader:
         """Take the opening angles that the user set for the first camera; resolution and zoom are not logged."""
         columns, time_us = self._columns("PARM")
         none = np.zeros(0)
-        if not {"Name", "Value"} <= set(columns):
+        if "Value" not in columns or columns.get("Name", none).dtype.kind != "S":
             return Camera(time_us[:0], none, none, none, none)
         value = columns["Value"].astype(np.float64)
         angle = (value > 0.0) & (value < 180.0)

@@ -121,7 +121,7 @@ class DataFlash:
         -------
         dict of str to (k,) ndarray
             By column. Integers that need no factor stay integers, ``TimeUS`` stays integer microseconds since boot,
-            text is bytes. Empty where the log has no such message.
+            text is bytes; what needs no conversion is a view of `records`. Empty where the log has no such message.
 
         Raises
         ------
@@ -142,10 +142,10 @@ class DataFlash:
             return stored.astype(np.int64)
         divisor = _CODES[self.layouts[name].code(column)][1]
         if divisor != 1.0:
-            return stored / divisor if self.stored_scaled else stored.astype(np.float64)
+            return stored / divisor if self.stored_scaled else stored
         factor = self.multipliers.get(name, {}).get(column, 1.0)
         if factor == 1.0 or stored.dtype.kind == "S":
-            return np.ascontiguousarray(stored)
+            return stored
         # Dividing by the round number is more exact than multiplying by its inverse, which no double holds.
         return stored / np.round(1.0 / factor) if factor < 1.0 else stored * factor
 

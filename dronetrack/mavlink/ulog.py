@@ -77,10 +77,10 @@ class ULog:
         Returns
         -------
         dict of str to (k, ...) ndarray
-            By field; empty where the log has no such topic.
+            By field, views of the topic's records; empty where the log has no such topic.
         """
         table = self.topics.get((name, instance))
-        return {} if table is None else {one: np.ascontiguousarray(table[one]) for one in table.dtype.names or ()}
+        return {} if table is None else {one: table[one] for one in table.dtype.names or ()}
 
 
 @dataclass(frozen=True, slots=True)
