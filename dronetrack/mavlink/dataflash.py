@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dronetrack.errors import FormatError, InputError
 from dronetrack.kernels import onboard as kernels
 from dronetrack.mavlink.content import Content, read_content
-from dronetrack.mavlink.records import gather_tables, packed_dtype
+from dronetrack.mavlink.records import gather_tables, indexed, packed_dtype
 
 _FMT = 128
 _FMT_HEAD = re.compile(rb"\xa3\x95\x80")
@@ -183,11 +183,14 @@ def _read_binary(content: Content, names: Collection[str] | None) -> DataFlash:
     if len(at) == 1:
         raise FormatError(f"{content.label}: no FMT record in {len(data)} bytes; needed a DataFlash log.")
     lengths = np.array([one.length for one in layouts], dtype=np.int64)
-    room = len(data) // int(lengths.min()) + 1
-    start, layout = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
     counts = np.zeros(3, dtype=np.int64)
-    n = kernels.scan_dataflash(data, lengths, at, identity, number, start, layout, counts)
-    start, layout = start[:n], layout[:n]
+
+    def scan(room: int) -> tuple[int, Times, NDArray[np.int32]]:
+        start, layout = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+        counts[:] = 0
+        return kernels.scan_dataflash(data, lengths, at, identity, number, start, layout, counts), start, layout
+
+    start, layout = indexed(scan, len(data))
     found = np.bincount(layout, minlength=len(layouts))
     labels = _labels(layouts, found)
     wanted = np.array([names is None or one.name in names or one.name in _MEANING for one in layouts])
@@ -200,7 +203,7 @@ def _read_binary(content: Content, names: Collection[str] | None) -> DataFlash:
         records={labels[k]: table for k, table in tables.items()},
         offsets={labels[k]: rows for k, rows in offsets.items()},
         stored_scaled=True,
-        stats={"records": int(n), **stats, "bad_definitions": bad},
+        stats={"records": len(start), **stats, "bad_definitions": bad},
     )
     _explain(log, {int(one): labels[int(k)] for one, k in zip(identity, number, strict=True)})
     return log

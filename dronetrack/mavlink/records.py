@@ -1,11 +1,35 @@
 """How do the indexed records of an on-board log become tables? One pass over the bytes, one buffer for all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dronetrack.kernels import onboard as kernels
+
+USUAL_BYTES = 16  # fewer than a record of any flight has on average
+
+
+def indexed(scan: Callable[[int], tuple[int, *tuple[NDArray, ...]]], size: int) -> list[NDArray]:
+    """Scan with room for as many records as is usual, and again if there are more.
+
+    Parameters
+    ----------
+    scan : callable
+        Takes how many records there is room for; returns how many there are, and the columns of those it had room for.
+    size : int
+        Bytes of the log.
+
+    Returns
+    -------
+    list of (n,) ndarray
+        The columns, with no more room than they need.
+    """
+    room = size // USUAL_BYTES + 1
+    n, *columns = scan(room)
+    if n > room:
+        n, *columns = scan(n)
+    return [one[:n].copy() for one in columns]
 
 
 def gather_tables(
