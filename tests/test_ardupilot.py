@@ -243,6 +243,14 @@ def test_a_second_boot_in_one_file_has_a_clock_of_its_own():
     assert drone.position.time_us[~later][0] == WEEK_UTC_US + 100_000_000 + LATENCY_US
 
 
+def test_a_boot_without_a_fix_is_left_away_and_counted():
+    writer = Flight(40, start_us=100_000_000)
+    writer.fly(7, 10_000_000, gps=False)
+    drone = read_telemetry(writer.log)
+    assert len(drone.position) == 40
+    assert drone.stats["records_without_utc"] == 7 * 5
+
+
 def test_a_time_that_was_misread_is_no_boot():
     writer = Flight(30)
     writer.write("POS", 2**63, 46.2, 20.7, 100.0)

@@ -15,6 +15,7 @@ from dronetrack.errors import DronetrackError, FormatError
 from dronetrack.mavlink import content as room
 from dronetrack.mavlink import read_log_info, read_telemetry
 from dronetrack.mavlink.content import read_content
+from dronetrack.mavlink.frames import read_frames
 
 
 def zstd_compress(content):
@@ -75,6 +76,17 @@ def test_a_packed_mavlink_log_is_the_log(demo, tmp_path, packing):
     plain, packed = read_telemetry(part), read_telemetry(path)
     np.testing.assert_array_equal(plain.position.time_us, packed.position.time_us)
     np.testing.assert_array_equal(plain.attitude.quaternion, packed.attitude.quaternion)
+
+
+def test_a_packed_log_that_ends_early_says_so(demo):
+    packed = gzip.compress((demo / "hu_drone.tlog").read_bytes()[:200_000])
+    assert read_telemetry(packed[:-20_000]).stats["packed_cut"] == 1
+    assert "packed_cut" not in read_telemetry(packed).stats
+
+
+def test_frames_are_not_looked_for_in_another_kind_of_log():
+    with pytest.raises(FormatError, match="of kind dataflash, which has no frames"):
+        read_frames(Writer().log)
 
 
 def test_a_packed_dataflash_log_is_the_log():

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from pymavlink.DFReader import DFReader_binary, DFReader_text
 
 from dronetrack.errors import DronetrackError, FormatError, InputError
+from dronetrack.mavlink.content import read_content
 from dronetrack.mavlink.dataflash import read_dataflash
+from dronetrack.mavlink.onboard import onboard_messages
 
 LOGS = {"logs/ardusub_small.BIN": 7_510, "logs/pymavlink_test.BIN": 1_731}
 
@@ -235,6 +237,12 @@ def test_columns_that_repeat_or_are_missing_are_all_kept():
     writer.define("ODD", "QBBB", "TimeUS,I,I")
     writer.write("ODD", 1, 2, 3, 4)
     assert [column[0] for column in read_dataflash(writer.log).columns("ODD").values()] == [1, 2, 3, 4]
+
+
+def test_messages_of_any_on_board_log_are_had_by_name():
+    found = onboard_messages(read_content(small_log().log), ["GPS", "MSG"])
+    assert set(found) == {"GPS", "MSG"}
+    assert found["GPS"]["Lat"][0] == 46.2
 
 
 # Damage: what was not touched is read, and every byte is a record or counted.

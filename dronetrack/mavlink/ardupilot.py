@@ -164,7 +164,8 @@ class _Reader:
                 f"{self.label}: the receiver never had a time (GPS week); without it the log's times are not UTC."
             )
         self.clock, self.clocked, stats = fit_gps_clock(taken_us, utc_us, boot)
-        self.stats |= stats
+        timeless = sum(int(np.sum((one >= 0) & ~np.isin(one, self.clocked))) for one in self.boot.values())
+        self.stats |= {**stats, "records_without_utc": timeless}
 
     def _fixes(self) -> tuple[NDArray[np.int64], Times, Times, NDArray[np.int64]]:
         """Rows of GPS that tell the time, when they were taken, their UTC, and their boot."""

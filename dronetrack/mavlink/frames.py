@@ -106,13 +106,19 @@ def read_frames(source: str | pathlib.Path | bytes | Content) -> Frames:
     FormatError
         If there is no such file, or not one verified frame in it.
     """
-    data, name = _bytes(source)
-    frames = index_frames(data)
+    content = source if isinstance(source, Content) else read_content(source)
+    if content.kind != "mavlink":
+        raise FormatError(
+            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
+        )
+    frames = index_frames(content.data)
     if not len(frames):
         raise FormatError(
-            f"{name}: no MAVLink frame with a right checksum in {len(data)} bytes; needed a .tlog "
+            f"{content.label}: no MAVLink frame with a right checksum in {len(content.data)} bytes; needed a .tlog "
             "(8-byte time stamp before each frame)."
         )
+    if content.cut:
+        frames.stats["packed_cut"] = 1
     return frames
 
 
@@ -150,12 +156,3 @@ def index_frames(data: NDArray[np.uint8], *, stamped: bool = True) -> Frames:
         "cut_bytes": int(counts[3]),
     }
     return Frames(data, payload[:n], size[:n], message[:n], source[:n], sequence[:n], place, receive[:n], stats)
-
-
-def _bytes(source: str | pathlib.Path | bytes | Content) -> tuple[NDArray[np.uint8], str]:
-    content = source if isinstance(source, Content) else read_content(source)
-    if content.kind != "mavlink":
-        raise FormatError(
-            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
-        )
-    return content.data, content.label
