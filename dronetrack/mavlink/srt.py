@@ -116,7 +116,7 @@ def read_srt(
         "gimbal": _gimbal(blocks, time_us, lacks),
         "camera": _camera(blocks, time_us, lacks),
     }
-    clock = Clock(source_of_time, std_s=CLOCK_STD_S if start_us is None else 0.0)
+    clock = Clock(source_of_time, std_s=CLOCK_STD_S if start_us is None else float("nan"))
     stats = {
         "frames": blocks.n,
         **stats,
