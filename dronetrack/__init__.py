@@ -60,6 +60,7 @@ _ROOMS = {
     "read_log_info": "mavlink",
     "read_messages": "mavlink",
     "read_mission": "mission",
+    "read_srt": "mavlink",
     "read_telemetry": "mavlink",
     "read_units": "units",
     "register": "registration",
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from dronetrack.mavlink import read_batches as read_batches
     from dronetrack.mavlink import read_log_info as read_log_info
     from dronetrack.mavlink import read_messages as read_messages
+    from dronetrack.mavlink import read_srt as read_srt
     from dronetrack.mavlink import read_telemetry as read_telemetry
     from dronetrack.mavlink import traffic as traffic
     from dronetrack.measurements import Measurements as Measurements

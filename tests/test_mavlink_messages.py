@@ -143,3 +143,9 @@ def test_live_frames_are_read_like_a_log():
 
     batch = Decoder().update(sent(blank("ATTITUDE", yaw=1.0)), time_us=77)
     assert read_messages(batch)["ATTITUDE"]["receive_us"].tolist() == [77]
+
+
+def test_the_messages_of_an_onboard_log_come_the_same_way(shared):
+    told = read_messages(shared("logs/ardusub_small.BIN"), ["ATT"])
+    assert set(told) == {"ATT"}
+    assert len(told["ATT"]["TimeUS"]) == len(told["ATT"]["Roll"]) > 0

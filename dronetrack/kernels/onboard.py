@@ -38,7 +38,7 @@ def dataflash_verified_one(data, p, length, current):
 
 @kernel
 def scan_dataflash(data, length, defined_at, defined_id, defined_layout, start, layout, counts):
-    """Index every record; return how many there are.
+    """Index every record that there is room for; return how many there are.
 
     A record is believed if another header, or the end of the log, follows its end. One that damage follows is believed
     if the record before it ended where it starts, and no verified record starts inside it: then it was not cut. All
@@ -73,8 +73,9 @@ def scan_dataflash(data, length, defined_at, defined_id, defined_layout, start, 
                         believed = False
                         break
             if believed:
-                start[found] = p
-                layout[found] = k
+                if found < start.shape[0]:
+                    start[found] = p
+                    layout[found] = k
                 found += 1
                 p = end
                 chained = True
@@ -153,7 +154,7 @@ def ulog_verified_one(data, p, least, most):
 
 @kernel
 def scan_ulog(data, p, least, most, start, counts):
-    """Index every sound message from `p` on; return how many there are.
+    """Index every sound message from `p` on that there is room for; return how many there are.
 
     Messages are believed as records are in `scan_dataflash`. One that is not sound (of a kind that is not known yet, of
     data that nobody subscribed to) is stepped over whole if a sound one follows it. `counts` receives (bytes skipped,
@@ -175,7 +176,8 @@ def scan_ulog(data, p, least, most, start, counts):
                         believed = False
                         break
             if believed:
-                start[found] = p
+                if found < start.shape[0]:
+                    start[found] = p
                 found += 1
                 p = end
                 chained = True

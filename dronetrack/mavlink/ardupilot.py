@@ -5,8 +5,6 @@ NKF1), accuracies are the receiver's (GPA), the gimbal is MNT. What its camera t
 log gives pose, gimbal, camera and range, but no sightings.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -110,7 +108,7 @@ class _Reader:
     def span(self) -> tuple[str, str]:
         """First and last time of the messages that telemetry is made of. [ISO 8601, UTC]"""
         self._set_clock()
-        times = np.concatenate([self._columns(name)[1] for name in self.boot])
+        times = np.concatenate([self._columns(name)[1] for name in MESSAGES if name != "PARM"])
         return iso(int(times.min())), iso(int(times.max()))
 
     def telemetry(self, name: str) -> Telemetry:
@@ -129,18 +127,13 @@ class _Reader:
         self.stats |= {"clock": self.clock.source, "clock_std_s": self.clock.std_s}
         return Telemetry(self.system_id, name, ARDUPILOT, **tables, clock=self.clock, stats=self.stats)
 
-    def _parameters(self, *names: str) -> Iterator[tuple[int, float]]:
-        """Yield (row, value) of the first of some parameters that the log holds."""
-        columns = self.log.columns("PARM")
-        for name in names:
-            found = np.flatnonzero(columns.get("Name", np.zeros(0, "S16")) == name.encode())
-            if len(found):
-                yield from ((int(row), float(columns["Value"][row])) for row in found)
-                return
-
     def _system(self) -> int:
-        told = [int(value) for _, value in self._parameters("MAV_SYSID", "SYSID_THISMAV") if 0 < value < 256]
-        return told[0] if told else 1
+        columns = self.log.columns("PARM")
+        names, values = (columns.get(one, np.zeros(0)) for one in ("Name", "Value"))
+        if names.dtype.kind != "S" or not _is_number(values):
+            return 1
+        told = values[(names == b"MAV_SYSID") | (names == b"SYSID_THISMAV")]
+        return int(told[0]) if len(told) and 0 < told[0] < 256 else 1
 
     def _boots(self) -> dict[str, NDArray[np.int64]]:
         """Give every record the number of its boot, -1 where its time cannot be.
@@ -150,7 +143,7 @@ class _Reader:
         """
         from scipy.ndimage import median_filter
 
-        names = [one for one in self.log.records if "TimeUS" in (self.log.records[one].dtype.names or ())]
+        names = [one for one in self.log.records if _is_whole(self.log.records[one], "TimeUS")]
         if not names:
             return {}
         time = np.concatenate([self.log.records[one]["TimeUS"].astype(np.float64) for one in names])
@@ -171,15 +164,17 @@ class _Reader:
                 f"{self.label}: the receiver never had a time (GPS week); without it the log's times are not UTC."
             )
         self.clock, self.clocked, stats = fit_gps_clock(taken_us, utc_us, boot)
-        self.stats |= stats
+        timeless = sum(int(np.sum((one >= 0) & ~np.isin(one, self.clocked))) for one in self.boot.values())
+        self.stats |= {**stats, "records_without_utc": timeless}
 
     def _fixes(self) -> tuple[NDArray[np.int64], Times, Times, NDArray[np.int64]]:
         """Rows of GPS that tell the time, when they were taken, their UTC, and their boot."""
-        columns = self.log.columns("GPS")
-        if not {"TimeUS", "GWk", "GMS", "Status"} <= set(columns):
+        stored = self.log.records.get("GPS", np.zeros(0, dtype=[]))
+        if not all(_is_whole(stored, one) for one in ("TimeUS", "GWk", "GMS", "Status")):
             none = np.zeros(0, dtype=np.int64)
             return none, none, none, none
-        week, within = (self.log.records["GPS"][one].astype(np.int64) for one in ("GWk", "GMS"))
+        columns = self.log.columns("GPS")
+        week, within = (stored[one].astype(np.int64) for one in ("GWk", "GMS"))
         utc_us = gps_to_utc_us(week, within)
         taken_us = self._sampled_us(columns)
         boot = self.boot["GPS"]
@@ -188,10 +183,10 @@ class _Reader:
 
     def _sampled_us(self, gps: Columns) -> Times:
         """When the fixes came in: GPA says it to a millisecond (SMS), GPS itself is stamped when it is logged."""
-        accuracy = self.log.columns("GPA")
-        if "SMS" not in accuracy or not len(accuracy["TimeUS"]):
+        stored = self.log.records.get("GPA", np.zeros(0, dtype=[]))
+        if not (len(stored) and _is_whole(stored, "SMS") and _is_whole(stored, "TimeUS")):
             return gps["TimeUS"]
-        sampled = self.log.records["GPA"]["SMS"].astype(np.int64) * 1000
+        accuracy, sampled = self.log.columns("GPA"), stored["SMS"].astype(np.int64) * 1000
         row = np.searchsorted(accuracy["TimeUS"], gps["TimeUS"]).clip(0, len(sampled) - 1)
         age_us = gps["TimeUS"] - sampled[row]
         same = (accuracy["TimeUS"][row] == gps["TimeUS"]) & (age_us >= 0) & (age_us < 1_000_000)
@@ -199,17 +194,14 @@ class _Reader:
 
     def _columns(self, name: str, instance: int | None = None) -> tuple[Columns, Times]:
         """Columns of one message, and the UTC of its rows; those whose time is unknown are left away."""
-        if instance is not None and name not in self.log.instances:
-            instance = None
-        columns = self.log.columns(name)
-        boot = self.boot.get(name, np.zeros(0, dtype=np.int64))
+        if name not in self.boot:
+            return {}, np.zeros(0, dtype=np.int64)
+        columns, boot = self.log.columns(name), self.boot[name]
         entry = np.searchsorted(self.clocked, boot).clip(0, len(self.clocked) - 1)
         good = self.clocked[entry] == boot
-        if instance is not None:
+        if instance is not None and name in self.log.instances:
             good &= columns[self.log.instances[name]] == instance
-        columns = {one: values[good] for one, values in columns.items()}
-        if not columns:
-            return columns, np.zeros(0, dtype=np.int64)
+        columns = {one: values[good] for one, values in columns.items() if one == "Name" or _is_number(values)}
         boot_us, entry = columns["TimeUS"], entry[good]
         since = boot_us - self.clock.boot_start_us[entry]
         shift = self.clock.offset_us[entry] + self.clock.drift[entry] * since
@@ -227,17 +219,16 @@ class _Reader:
         """Return the EKF core that the autopilot flew by most of the time."""
         _, columns, _ = self._first("XKF4", "NKF4", needs="PI")
         used = columns.get("PI", np.zeros(0))
-        used = used[used >= 0].astype(np.int64)
-        return int(np.bincount(used).argmax()) if len(used) else 0
+        return _commonest(used[used >= 0])
 
     def _receiver(self) -> tuple[Columns, Times, int]:
         """Return the receiver that was used, and its instance."""
         columns, time_us = self._columns("GPS")
         which = self.log.instances.get("GPS")
-        if not len(time_us) or which is None:
+        if not len(time_us) or which not in columns:
             return columns, time_us, 0
         used = columns["U"] > 0 if "U" in columns and np.any(columns["U"]) else np.ones(len(time_us), dtype=np.bool_)
-        instance = int(np.bincount(columns[which][used].astype(np.int64)).argmax())
+        instance = _commonest(columns[which][used])
         return *self._columns("GPS", instance), instance
 
     def _position(self) -> Position:
@@ -311,16 +302,19 @@ class _Reader:
 
     def _camera(self) -> Camera:
         """Take the opening angles that the user set for the first camera; resolution and zoom are not logged."""
-        wide = dict(self._parameters("CAM1_HFOV"))
-        high = [np.radians(value) for _, value in self._parameters("CAM1_VFOV") if 0.0 < value < 180.0]
-        wide = {row: np.radians(value) for row, value in wide.items() if 0.0 < value < 180.0}
-        _, all_us = self._columns("PARM")
-        if not wide or not high or len(all_us) <= max(wide):
-            none = np.zeros(0)
-            return Camera(np.zeros(0, dtype=np.int64), none, none, none, none)
-        time_us = np.sort(all_us[list(wide)])
-        unknown = np.full(len(wide), np.nan)
-        return Camera(time_us, np.array(list(wide.values())), np.full(len(wide), high[-1]), unknown, unknown)
+        columns, time_us = self._columns("PARM")
+        none = np.zeros(0)
+        if "Value" not in columns or columns.get("Name", none).dtype.kind != "S":
+            return Camera(time_us[:0], none, none, none, none)
+        value = columns["Value"].astype(np.float64)
+        angle = (value > 0.0) & (value < 180.0)
+        wide, high = (np.flatnonzero(angle & (columns["Name"] == name)) for name in (b"CAM1_HFOV", b"CAM1_VFOV"))
+        if not len(high):
+            wide = high
+        order = wide[np.argsort(time_us[wide], kind="stable")]
+        unknown = np.full(len(order), np.nan)
+        vfov = np.full(len(order), np.radians(value[high[-1]])) if len(high) else none
+        return Camera(time_us[order], np.radians(value[order]), vfov, unknown, unknown)
 
     def _range(self) -> Range:
         """Along the gimbal where the mount has a range finder, else by the vehicle's own."""
@@ -339,3 +333,19 @@ class _Reader:
 
 def _radians(columns: Columns, *names: str) -> list[Floats]:
     return [np.radians(columns[one].astype(np.float64)) for one in names]
+
+
+def _is_number(values: NDArray) -> bool:
+    return values.ndim == 1 and values.dtype.kind in "iuf"
+
+
+def _is_whole(records: NDArray[np.void], column: str) -> bool:
+    """Whether a message has such a column of integers: what a log defines need not be what ArduPilot does."""
+    names = records.dtype.names or ()
+    return column in names and records.dtype[column].kind in "iu" and not records.dtype[column].shape
+
+
+def _commonest(values: NDArray) -> int:
+    """Return the value that most rows have; 0 without rows."""
+    found, counts = np.unique(values[values < 256], return_counts=True)
+    return int(found[counts.argmax()]) if len(found) else 0

@@ -24,7 +24,7 @@ MOST_RATIO = 250  # a packed log is 2 to 20 times smaller; what unpacks to more 
 FREE_BYTES = 64 << 20  # up to here any ratio is harmless
 STEP_BYTES = 1 << 20
 
-_DATAFLASH_TEXT = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:[^\n]{0,200}\r?\n){0,40}?FMT, ?\d+, ?\d+, ?\w", re.ASCII)
+_DATAFLASH_TEXT = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:[^\n]{0,200}\n){0,40}?FMT, ?\d+, ?\d+, ?\w", re.ASCII)
 _SUBTITLES = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*\d+[ \t]*\r?\n\s*\d+:\d\d:\d\d[,.]\d+ *-->")
 
 
@@ -156,7 +156,7 @@ def _unpacked(raw: bytes | bytearray | memoryview, packed: str, label: str) -> t
     cut = False
     try:
         with openers[packed](io.BytesIO(raw)) as stream:
-            while len(out) <= most and (step := stream.read(STEP_BYTES)):
+            while len(out) <= most and (step := stream.read1(STEP_BYTES)):
                 out += step
     except faults:
         cut = True

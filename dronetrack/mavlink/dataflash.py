@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dronetrack.errors import FormatError, InputError
 from dronetrack.kernels import onboard as kernels
 from dronetrack.mavlink.content import Content, read_content
-from dronetrack.mavlink.records import gather_tables, packed_dtype
+from dronetrack.mavlink.records import gather_tables, indexed, packed_dtype
 
 _FMT = 128
 _FMT_HEAD = re.compile(rb"\xa3\x95\x80")
@@ -78,7 +78,8 @@ class DataFlash:
     Parameters
     ----------
     layouts : dict of str to Layout
-        By message, for every message that the log defines.
+        By message, for every message that the log defines. Where one is laid out in several ways, the way with most
+        records has its name, and the others are called ``NAME#1``, ...
     counts : dict of str to int
         How many records of each message the log holds, where it holds any.
     records : dict of str to (k,) structured
@@ -120,7 +121,7 @@ class DataFlash:
         -------
         dict of str to (k,) ndarray
             By column. Integers that need no factor stay integers, ``TimeUS`` stays integer microseconds since boot,
-            text is bytes. Empty where the log has no such message.
+            text is bytes; what needs no conversion is a view of `records`. Empty where the log has no such message.
 
         Raises
         ------
@@ -141,10 +142,10 @@ class DataFlash:
             return stored.astype(np.int64)
         divisor = _CODES[self.layouts[name].code(column)][1]
         if divisor != 1.0:
-            return stored / divisor if self.stored_scaled else stored.astype(np.float64)
+            return stored / divisor if self.stored_scaled else stored
         factor = self.multipliers.get(name, {}).get(column, 1.0)
         if factor == 1.0 or stored.dtype.kind == "S":
-            return np.ascontiguousarray(stored)
+            return stored
         # Dividing by the round number is more exact than multiplying by its inverse, which no double holds.
         return stored / np.round(1.0 / factor) if factor < 1.0 else stored * factor
 
@@ -182,11 +183,14 @@ def _read_binary(content: Content, names: Collection[str] | None) -> DataFlash:
     if len(at) == 1:
         raise FormatError(f"{content.label}: no FMT record in {len(data)} bytes; needed a DataFlash log.")
     lengths = np.array([one.length for one in layouts], dtype=np.int64)
-    room = len(data) // int(lengths.min()) + 1
-    start, layout = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
     counts = np.zeros(3, dtype=np.int64)
-    n = kernels.scan_dataflash(data, lengths, at, identity, number, start, layout, counts)
-    start, layout = start[:n], layout[:n]
+
+    def scan(room: int) -> tuple[int, Times, NDArray[np.int32]]:
+        start, layout = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+        counts[:] = 0
+        return kernels.scan_dataflash(data, lengths, at, identity, number, start, layout, counts), start, layout
+
+    start, layout = indexed(scan, len(data))
     found = np.bincount(layout, minlength=len(layouts))
     labels = _labels(layouts, found)
     wanted = np.array([names is None or one.name in names or one.name in _MEANING for one in layouts])
@@ -199,7 +203,7 @@ def _read_binary(content: Content, names: Collection[str] | None) -> DataFlash:
         records={labels[k]: table for k, table in tables.items()},
         offsets={labels[k]: rows for k, rows in offsets.items()},
         stored_scaled=True,
-        stats={"records": int(n), **stats, "bad_definitions": bad},
+        stats={"records": len(start), **stats, "bad_definitions": bad},
     )
     _explain(log, {int(one): labels[int(k)] for one, k in zip(identity, number, strict=True)})
     return log
@@ -214,18 +218,22 @@ def _definitions(
     """
     numbers = {_FMT_LAYOUT: 0}
     rows = [(-1, _FMT, 0)]
+    # Flights that were appended to one file define the same again and again.
+    seen: dict[bytes, int] = {}
     bad = 0
     last = len(data) - kernels.HEADER - _FMT_BODY.itemsize
     for match in _FMT_HEAD.finditer(data.data):
         at = match.start()
         if at > last:
             break
-        body = np.frombuffer(data, _FMT_BODY, 1, at + kernels.HEADER)[0]
-        layout = _layout(_text(body["Name"]), _text(body["Format"]), _text(body["Columns"]).split(","))
-        if layout is None or layout.length != body["Length"]:
+        stored = data[at + kernels.HEADER : at + kernels.HEADER + _FMT_BODY.itemsize].tobytes()
+        if stored not in seen:
+            layout = _defined(np.frombuffer(stored, _FMT_BODY)[0])
+            seen[stored] = -1 if layout is None else numbers.setdefault(layout, len(numbers))
+        if seen[stored] < 0:
             bad += 1
         else:
-            rows.append((at, int(body["Type"]), numbers.setdefault(layout, len(numbers))))
+            rows.append((at, stored[0], seen[stored]))
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     at, identity, number = (np.ascontiguousarray(column) for column in table.T)
     return list(numbers), at, identity, number, bad
@@ -302,6 +310,11 @@ def _text_dtype(layout: Layout) -> np.dtype:
     return np.dtype([(name, _TEXT_CODES[code][0]) for name, code in zip(columns, layout.codes, strict=True)])
 
 
+def _defined(body: np.void) -> Layout | None:
+    layout = _layout(_text(body["Name"]), _text(body["Format"]), _text(body["Columns"]).split(","))
+    return layout if layout is not None and layout.length == body["Length"] else None
+
+
 def _layout(name: str, codes: str, columns: list[str]) -> Layout | None:
     if not name.isprintable() or not name or any(code not in _CODES for code in codes):
         return None
@@ -331,8 +344,9 @@ def _explain(log: DataFlash, label_of: dict[int, str]) -> None:
     told = log.columns("FMTU")
     if not {"FmtType", "UnitIds", "MultIds"} <= set(told):
         return
-    for identity, unit_ids, mult_ids in zip(told["FmtType"], told["UnitIds"], told["MultIds"], strict=True):
-        name = label_of.get(int(identity))
+    rows = zip(*(told[one].tolist() for one in ("FmtType", "UnitIds", "MultIds")), strict=True)
+    for identity, unit_ids, mult_ids in dict.fromkeys(rows):
+        name = label_of.get(identity)
         if name is None:
             continue
         columns = log.layouts[name].dtype.names or ()

@@ -382,10 +382,19 @@ def read_frames(source: str | pathlib.Path | Bytes | Content, **options: Any) ->
     FormatError
         If there is no such file, or not one verified frame in it.
     """
-    data, name = _bytes(source)
-    frames = index_frames(data, **{"stamped": is_stamped(data), **options})
+    content = source if isinstance(source, Content) else read_content(source)  # pyright: ignore[reportArgumentType]
+    if content.kind != "mavlink":
+        raise FormatError(
+            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
+        )
+    frames = index_frames(content.data, **{"stamped": is_stamped(content.data), **options})
     if not frames.stats["frames"]:
-        raise FormatError(f"{name}: no MAVLink frame with a right checksum in {len(data)} bytes; needed a MAVLink log.")
+        raise FormatError(
+            f"{content.label}: no MAVLink frame with a right checksum in {len(content.data)} bytes; "
+            "needed a MAVLink log."
+        )
+    if content.cut:
+        frames.stats["packed_cut"] = 1
     return frames
 
 
@@ -488,12 +497,3 @@ def join_frames(batches: Sequence[Frames]) -> Frames:
     data = np.concatenate([one.data for one in batches])
     data.flags.writeable = False
     return Frames(data, **columns, dialect=batches[-1].dialect, stats=batches[-1].stats)
-
-
-def _bytes(source: str | pathlib.Path | Bytes | Content) -> tuple[NDArray[np.uint8], str]:
-    content = source if isinstance(source, Content) else read_content(source)  # pyright: ignore[reportArgumentType]
-    if content.kind != "mavlink":
-        raise FormatError(
-            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
-        )
-    return content.data, content.label

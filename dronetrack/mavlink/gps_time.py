@@ -3,7 +3,8 @@
 Each fix pairs boot time with GPS time (week and milliseconds, no leap seconds) or with the receiver's UTC. The pairs
 agree to milliseconds but for three things: the first of them may be wrong by anything, the crystal drifts by some
 parts per million, and a fix is logged later than it was taken, by a latency that varies. So the clock is the line
-along the upper edge of `UTC - boot time`, through those pairs that agree with the median.
+along the upper edge of `UTC - boot time`, through those pairs that agree with the median. What a receiver itself needs
+before it speaks is not in the log; its usual 0.2 s are added, and 0.1 s of doubt, as for MAVLink's SYSTEM_TIME.
 """
 
 import numpy as np

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack.errors import FormatError
+from dronetrack.mavlink.content import read_content
 from dronetrack.mavlink.frames import Bytes, Frames, read_frames
 from dronetrack.mavlink.layouts import Dialect, dialect_of
+from dronetrack.mavlink.onboard import onboard_messages
 
 Columns = dict[str, NDArray]
 
@@ -83,12 +85,13 @@ def read_messages(
     raw: bool = False,
     dialect: str = "all",
 ) -> dict[str, Columns]:
-    """Read messages of a MAVLink log as columns.
+    """Read messages of a log as columns.
 
     Parameters
     ----------
     source : str, Path, bytes or Frames
-        A log, its content, or frames that were decoded before.
+        A log, its content, or frames that were decoded before. On-board logs (`.bin`, `.ulg`) give their messages in
+        the units that they state themselves; the options below are for MAVLink.
     names : iterable of str, optional
         Which messages; all that are there by default.
     system_id : int, optional
@@ -122,7 +125,13 @@ def read_messages(
     [[46.2], [90.5], [4.31], [90.0], [nan], [1.2]]
     """
     wanted = None if names is None else list(names)
-    frames = source if isinstance(source, Frames) else read_frames(source, names=wanted, dialect=dialect)
+    if isinstance(source, Frames):
+        frames = source
+    else:
+        content = read_content(source)  # pyright: ignore[reportArgumentType] - any bytes
+        if content.kind in ("dataflash", "dataflash_text", "ulog"):
+            return onboard_messages(content, wanted)
+        frames = read_frames(content, names=wanted, dialect=dialect)
     if system_id is not None:
         frames = frames.take(frames.system_id == system_id)
     tables = frames.tables() if wanted is None else {name: frames.columns(name) for name in wanted}

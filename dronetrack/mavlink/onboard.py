@@ -1,6 +1,10 @@
 """Which reader does an on-board log need? ArduPilot's, PX4's or DJI's; all give the same `Telemetry`."""
 
-from dronetrack.errors import InputError
+from collections.abc import Collection
+
+from numpy.typing import NDArray
+
+from dronetrack.errors import FormatError, InputError
 from dronetrack.mavlink.content import Content
 from dronetrack.telemetry import Telemetry
 
@@ -35,6 +39,11 @@ def onboard_telemetry(
     """
     if clock == "receive":
         raise InputError(f"{content.label}: an on-board log has no receive stamps; leave clock='receive' away.")
+    if content.kind == "srt":
+        raise InputError(
+            f"{content.label}: DJI subtitles give local time without its zone, and heights above the take-off place; "
+            "read them with read_srt(), which asks for both."
+        )
     if content.kind == "ulog":
         from dronetrack.mavlink.px4 import ulog_telemetry
 
@@ -63,6 +72,8 @@ def onboard_info(content: Content) -> dict:
     FormatError
         If it holds no record.
     """
+    if content.kind == "srt":
+        raise FormatError(f"{content.label}: DJI subtitles hold no frames; read them with read_srt().")
     if content.kind == "ulog":
         from dronetrack.mavlink.px4 import ulog_info
 
@@ -70,3 +81,35 @@ def onboard_info(content: Content) -> dict:
     from dronetrack.mavlink.ardupilot import dataflash_info
 
     return dataflash_info(content)
+
+
+def onboard_messages(content: Content, names: Collection[str] | None = None) -> dict[str, dict[str, NDArray]]:
+    """Return the columns of an on-board log's messages, in the units that the log gives.
+
+    Parameters
+    ----------
+    content : Content
+        Of kind ``dataflash``, ``dataflash_text`` or ``ulog``.
+    names : collection of str, optional
+        Which messages or topics; all by default.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray
+        By message and column. Instances of a topic after its first are called ``topic[1]``, ...
+
+    Raises
+    ------
+    FormatError
+        If it holds no record.
+    """
+    if content.kind == "ulog":
+        from dronetrack.mavlink.ulog import read_ulog
+
+        topics = read_ulog(content, names)
+        keys = [(f"{name}[{instance}]" if instance else name, name, instance) for name, instance in topics.topics]
+        return {key: topics.columns(name, instance) for key, name, instance in keys}
+    from dronetrack.mavlink.dataflash import read_dataflash
+
+    log = read_dataflash(content, names)
+    return {name: log.columns(name) for name in log.records if names is None or name.partition("#")[0] in names}

@@ -24,6 +24,8 @@ TOPICS = (
     "vehicle_global_position", "vehicle_local_position", "vehicle_gps_position", "sensor_gps", "vehicle_attitude",
     "gimbal_device_attitude_status", "mount_orientation", "distance_sensor",
 )  # fmt: skip
+TIMES = ("timestamp", "timestamp_sample", "time_utc_usec")
+ARRAYS = {"q": (4,), "attitude_euler_angle": (3,)}
 ROLL_AND_PITCH_LOCK, YAW_IN_VEHICLE_FRAME = 12, 32
 LATEST_US = 4_000_000_000_000_000  # 2096: a later time was misread
 MOST_DELAY_US = 1_000_000  # between a sample and its message
@@ -148,7 +150,7 @@ class _Reader:
     def _fixes(self) -> tuple[Times, Times]:
         """When the receiver told the time: since boot, and UTC. Some drivers tell it without a fix; that is no time."""
         for name in ("vehicle_gps_position", "sensor_gps"):
-            columns = self.log.columns(name)
+            columns = self._told(name)
             if not {"timestamp", "time_utc_usec", "fix_type"} <= set(columns):
                 continue
             boot_us, utc_us = _times(columns["timestamp"]), _times(columns["time_utc_usec"])
@@ -157,9 +159,17 @@ class _Reader:
                 return boot_us[good], utc_us[good]
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
-    def _columns(self, name: str, instance: int = 0) -> tuple[Columns, Times]:
+    def _told(self, name: str) -> Columns:
+        """Columns of one topic that are what PX4 defines: numbers, times in integers, arrays where it has arrays."""
+        return {
+            one: values
+            for one, values in self.log.columns(name).items()
+            if values.dtype.kind in ("iu" if one in TIMES else "iuf") and values.shape[1:] == ARRAYS.get(one, ())
+        }
+
+    def _columns(self, name: str) -> tuple[Columns, Times]:
         """Columns of one topic, and the UTC of its rows: when the sample was taken, where that is said."""
-        columns = self.log.columns(name, instance)
+        columns = self._told(name)
         if "timestamp" not in columns:
             return {}, np.zeros(0, dtype=np.int64)
         boot_us = _times(columns["timestamp"])
@@ -231,9 +241,9 @@ class _Reader:
 
     def _turned(self, name: str) -> tuple[Times, Floats, Columns]:
         columns, time_us = self._columns(name)
-        turn = columns.get("q", np.zeros((0, 4))).astype(np.float64)
-        if turn.shape != (len(time_us), 4):
+        if "q" not in columns:
             return np.zeros(0, dtype=np.int64), np.zeros((0, 4)), {}
+        turn = columns["q"].astype(np.float64)
         norm = np.linalg.norm(turn, axis=1)
         time_us, keep = rows.in_order(time_us, np.asarray(np.abs(norm - 1.0) < 0.05))
         return time_us, turn[keep] / norm[keep, None], {one: values[keep] for one, values in columns.items()}
@@ -249,9 +259,9 @@ class _Reader:
     def _mount(self) -> Gimbal:
         """Older logs: roll and pitch levelled, yaw to the vehicle."""
         columns, time_us = self._columns("mount_orientation")
-        angles = columns.get("attitude_euler_angle", np.zeros((len(time_us), 3))).astype(np.float64)
-        if angles.shape != (len(time_us), 3) or not columns:
-            time_us, angles = time_us[:0], np.zeros((0, 3))
+        if "attitude_euler_angle" not in columns:
+            return Gimbal(time_us[:0], np.zeros((0, 4)), np.zeros(0, dtype=np.int32), np.zeros(0))
+        angles = columns["attitude_euler_angle"].astype(np.float64)
         time_us, keep = rows.in_order(time_us, np.all(np.abs(angles) < 2.0 * np.pi + 0.1, axis=1))
         flags = np.full(len(keep), ROLL_AND_PITCH_LOCK + YAW_IN_VEHICLE_FRAME, dtype=np.int32)
         return Gimbal(time_us, rows.quaternions(*angles[keep].T), flags, np.full(len(keep), np.nan))

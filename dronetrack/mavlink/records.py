@@ -1,11 +1,35 @@
 """How do the indexed records of an on-board log become tables? One pass over the bytes, one buffer for all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from dronetrack.kernels import onboard as kernels
+
+USUAL_BYTES = 16  # fewer than a record of any flight has on average
+
+
+def indexed(scan: Callable[[int], tuple[int, *tuple[NDArray, ...]]], size: int) -> list[NDArray]:
+    """Scan with room for as many records as is usual, and again if there are more.
+
+    Parameters
+    ----------
+    scan : callable
+        Takes how many records there is room for; returns how many there are, and the columns of those it had room for.
+    size : int
+        Bytes of the log.
+
+    Returns
+    -------
+    list of (n,) ndarray
+        The columns, with no more room than they need.
+    """
+    room = size // USUAL_BYTES + 1
+    n, *columns = scan(room)
+    if n > room:
+        n, *columns = scan(n)
+    return [one[:n].copy() for one in columns]
 
 
 def gather_tables(
@@ -47,8 +71,8 @@ def gather_tables(
     place = np.where(wanted, first[:-1], -1)
     out = np.empty(int(first[-1]), dtype=np.uint8)
     kernels.gather_records(data, start, layout, lead, size, place, out)
-    # Few enough layouts for 16 bits, which are sorted by radix.
-    order = np.argsort(layout.astype(np.int16), kind="stable")
+    # Numbers of 16 bits are sorted by radix.
+    order = np.argsort(layout.astype(np.uint16) if len(dtypes) < 65_536 else layout, kind="stable")
     edge = np.concatenate([[0], np.cumsum(count)])
     kept = np.flatnonzero(wanted & (count > 0))
     tables = {int(k): out[first[k] : first[k + 1]].view(dtypes[k]) for k in kept if size[k]}

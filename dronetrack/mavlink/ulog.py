@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dronetrack.errors import FormatError
 from dronetrack.kernels import onboard as kernels
 from dronetrack.mavlink.content import Content, read_content
-from dronetrack.mavlink.records import gather_tables, packed_dtype
+from dronetrack.mavlink.records import gather_tables, indexed, packed_dtype
 
 _FILE_HEADER = 16
 _DATA_LEAD = kernels.HEADER + 2  # the header and the id
@@ -77,10 +77,10 @@ class ULog:
         Returns
         -------
         dict of str to (k, ...) ndarray
-            By field; empty where the log has no such topic.
+            By field, views of the topic's records; empty where the log has no such topic.
         """
         table = self.topics.get((name, instance))
-        return {} if table is None else {one: np.ascontiguousarray(table[one]) for one in table.dtype.names or ()}
+        return {} if table is None else {one: table[one] for one in table.dtype.names or ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,15 @@ def read_ulog(source: str | pathlib.Path | bytes | Content, names: Collection[st
 def _scan(
     data: NDArray[np.uint8], least: NDArray[np.int32], most: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], list[int]]:
-    start = np.empty(len(data) // (kernels.HEADER + 1) + 1, dtype=np.int64)
     counts = np.zeros(4, dtype=np.int64)
-    n = kernels.scan_ulog(data, _FILE_HEADER, least, most, start, counts)
-    return start[:n], counts.tolist()
+
+    def scan(room: int) -> tuple[int, NDArray[np.int64]]:
+        start = np.empty(room, dtype=np.int64)
+        counts[:] = 0
+        return kernels.scan_ulog(data, _FILE_HEADER, least, most, start, counts), start
+
+    (start,) = indexed(scan, len(data))
+    return start, counts.tolist()
 
 
 def _data_messages(
