@@ -22,9 +22,11 @@ _ROOMS = {
     "Correction": "sensing",
     "Crossing": "border",
     "Crossings": "border",
+    "Decoder": "mavlink",
     "DivergedError": "errors",
     "DronetrackError": "errors",
     "FormatError": "errors",
+    "Frames": "mavlink",
     "Fusion": "mission",
     "InputError": "errors",
     "LinearBank": "bank",
@@ -54,8 +56,12 @@ _ROOMS = {
     "geo_targets": "sensing",
     "measurements_of": "measurements",
     "merge": "measurements",
+    "open_telemetry": "live",
+    "read_batches": "mavlink",
     "read_log_info": "mavlink",
+    "read_messages": "mavlink",
     "read_mission": "mission",
+    "read_srt": "mavlink",
     "read_telemetry": "mavlink",
     "read_units": "units",
     "register": "registration",
@@ -64,6 +70,7 @@ _ROOMS = {
     "smooth": "smoothing",
     "track": "filtering",
     "track_on_road": "driving",
+    "traffic": "mavlink",
     "warm_up": "warm",
 }
 
@@ -83,8 +90,15 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.live import open_telemetry as open_telemetry
+    from dronetrack.mavlink import Decoder as Decoder
+    from dronetrack.mavlink import Frames as Frames
+    from dronetrack.mavlink import read_batches as read_batches
     from dronetrack.mavlink import read_log_info as read_log_info
+    from dronetrack.mavlink import read_messages as read_messages
+    from dronetrack.mavlink import read_srt as read_srt
     from dronetrack.mavlink import read_telemetry as read_telemetry
+    from dronetrack.mavlink import traffic as traffic
     from dronetrack.measurements import Measurements as Measurements
     from dronetrack.measurements import Sensor as Sensor
     from dronetrack.measurements import measurements_of as measurements_of

@@ -12,7 +12,6 @@ import re
 import numpy as np
 
 from dronetrack.mavlink.frames import read_frames
-from dronetrack.mavlink.layouts import message_id
 
 START_US, END_US = 1795469935_000000, 1795470315_000000
 KEEP = (
@@ -34,7 +33,7 @@ STAMP = 8
 def cut_log(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copy the wanted frames with their stamps."""
     frames = read_frames(source)
-    wanted = np.isin(frames.message, [message_id(name) for name in KEEP])
+    wanted = np.isin(frames.message, [frames.dialect.message_id(name) for name in KEEP])
     wanted &= (frames.receive_us >= START_US) & (frames.receive_us < END_US)
     pieces = [
         frames.data[start - HEAD - STAMP : start + size + TAIL].tobytes()
