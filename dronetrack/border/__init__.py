@@ -2,5 +2,17 @@
 
 from dronetrack.border.line import HOME, HOST, NEITHER, Border
 from dronetrack.border.watch import QUANTILES, Crossing, Crossings, Watch
+from dronetrack.border.world import country_of, neighbours
 
-__all__ = ["HOME", "HOST", "NEITHER", "QUANTILES", "Border", "Crossing", "Crossings", "Watch"]
+__all__ = [
+    "HOME",
+    "HOST",
+    "NEITHER",
+    "QUANTILES",
+    "Border",
+    "Crossing",
+    "Crossings",
+    "Watch",
+    "country_of",
+    "neighbours",
+]

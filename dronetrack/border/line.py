@@ -1,5 +1,6 @@
 """Which country is it in, how far from the line, and how sure is that? The line between two countries."""
 
+import functools
 import pathlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -30,6 +31,9 @@ SIDE_OF_BITS = np.array([NEITHER, HOME, HOST, HOST], dtype=np.int8)  # an overla
 
 Floats = NDArray[np.float64]
 Offsets = NDArray[np.int64]
+
+_no_rings = functools.partial(np.empty, (0, 2))
+_no_offsets = functools.partial(np.empty, 0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +79,11 @@ class Border:
     host: str
     line_lon_deg: Floats
     line_lat_deg: Floats
-    line_offsets: Offsets | None = None
-    home_rings_deg: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    home_offsets: Offsets | None = None
-    host_rings_deg: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    host_offsets: Offsets | None = None
+    line_offsets: Offsets = field(default_factory=_no_offsets)
+    home_rings_deg: Floats = field(default_factory=_no_rings)
+    home_offsets: Offsets = field(default_factory=_no_offsets)
+    host_rings_deg: Floats = field(default_factory=_no_rings)
+    host_offsets: Offsets = field(default_factory=_no_offsets)
     line_std_m: float = 5.0
     attribution: str = ""
     licence: str = ""
@@ -91,6 +95,8 @@ class Border:
         lat = column("line_lat_deg", self.line_lat_deg, np.float64, (len(lon),), low=-90.0, high=90.0, nan=False)
         put(self, "line_lon_deg", lon)
         put(self, "line_lat_deg", lat)
+        if len(lon) < 2:
+            raise InputError(f"a border line needs two vertices; got {len(lon)}.")
         put(self, "line_offsets", _offsets("line_offsets", self.line_offsets, len(lon), 2))
         if self.home == self.host:
             raise InputError(f"a border lies between two countries; got {self.home!r} twice.")
@@ -366,13 +372,11 @@ def _angles(lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
     return np.radians(lat), np.radians(lon)
 
 
-def _offsets(name: str, values: Offsets | None, n: int, fewest: int) -> Offsets:
+def _offsets(name: str, values: Offsets, n: int, fewest: int) -> Offsets:
     """Check offsets, or make those of one part; each part has `fewest` vertices at least."""
-    whole = np.array([0, n] if n else [0])
-    out = column(name, whole if values is None else values, np.int64, (None,), low=0, high=n)
-    if name == "line_offsets" and len(out) < 2:
-        raise InputError("a border line needs two vertices; got none.")
-    if not len(out) or out[0] != 0 or out[-1] != n or np.any(np.diff(out) < fewest):
+    given = values if len(values) else [0, n] if n else [0]
+    out = column(name, given, np.int64, (None,), low=0, high=n)
+    if out[0] != 0 or out[-1] != n or np.any(np.diff(out) < fewest):
         raise InputError(f"{name} must rise from 0 to {n} with {fewest} vertices or more each; got {out.tolist()[:9]}.")
     return out
 
