@@ -2,6 +2,7 @@
 
 import functools
 import importlib.resources
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,22 @@ DATA = importlib.resources.files("dronetrack") / "data" / "borders"
 
 Floats = NDArray[np.float64]
 Offsets = NDArray[np.int64]
+
+
+class Post(NamedTuple):
+    """An official crossing point on a road.
+
+    Parameters
+    ----------
+    name : str
+        What events call it.
+    lat_deg, lon_deg : float
+        Where the road meets the line. [deg]
+    """
+
+    name: str
+    lat_deg: float
+    lon_deg: float
 
 
 class Atlas(NamedTuple):
@@ -69,7 +86,7 @@ def between(home: str, host: str) -> dict[str, Any]:
     """
     for forward, name in ((True, f"{home}-{host}.npz"), (False, f"{host}-{home}.npz")):
         if (DATA / name).is_file():
-            return _precise(name, forward=forward)
+            return {**_precise(name, forward=forward), "posts": posts(home, host)}
     whole = atlas()
     for code in (home, host):
         _check_country(code)
@@ -170,6 +187,25 @@ def country_of(lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.str_]:
     code = np.empty(len(lat), dtype=np.uint16)
     kernels.code_rows(np.radians(lon), np.radians(lat), grid, code)
     return names[code]
+
+
+@functools.cache
+def posts(home: str, host: str) -> tuple[Post, ...]:
+    """Return the packaged crossing points of a border.
+
+    Parameters
+    ----------
+    home, host : str
+        Country codes.
+
+    Returns
+    -------
+    tuple of Post
+        None where none ship.
+    """
+    known = json.loads((DATA / "posts.json").read_text(encoding="utf-8"))
+    rows = known.get(f"{home}-{host}") or known.get(f"{host}-{home}") or []
+    return tuple(Post(row["name"], row["lat_deg"], row["lon_deg"]) for row in rows)
 
 
 @functools.cache

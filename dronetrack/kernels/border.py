@@ -181,7 +181,7 @@ def box_distance2_one(lon, lat, box, kx, ky):
 
 @kernel
 def nearest_one(lon, lat, lines):
-    """Nearest point of the line: (signed distance, normal east, normal north, its longitude, its latitude).
+    """Nearest point of the line: (signed distance, normal east, normal north, its longitude and latitude, its segment).
 
     The plane is that of the middle latitude of point and nearest point, which keeps the distance right to about 1e-6
     of itself up to some 30 km. The normal points to the host; where the line bends, the sign comes from both segments
@@ -235,7 +235,7 @@ def nearest_one(lon, lat, lines):
     # Away from a corner the distance grows along the way from it, not along either segment's normal.
     if distance > 1.0:
         nx, ny = sign * x / distance, sign * y / distance
-    return sign * distance, nx, ny, plon, plat
+    return sign * distance, nx, ny, plon, plat, at
 
 
 @kernel
@@ -257,9 +257,9 @@ def side_rows(lon, lat, lines, out):
 
 @kernel
 def nearest_rows(lon, lat, lines, out):
-    """Fill out (n, 5); NaN for NaN."""
+    """Fill out (n, 6) as `nearest_one`; NaN for NaN."""
     for i in range(lon.shape[0]):
         if np.isnan(lon[i]) or np.isnan(lat[i]):
             out[i] = np.nan
         else:
-            out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = nearest_one(lon[i], lat[i], lines)
+            out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4], out[i, 5] = nearest_one(lon[i], lat[i], lines)

@@ -157,7 +157,7 @@ def belief_one(x, P, line_var, lines, out):
             c01 += east[i] * P[i, j] * north[j]
             c11 += north[i] * P[i, j] * north[j]
     c00, c11 = max(c00, 1e-6), max(c11, 1e-6)
-    d, nx, ny, _, _ = nearest_one(lon, lat, lines)
+    d, nx, ny, _, _, _ = nearest_one(lon, lat, lines)
     home, host = sides_one(lon, lat, c00, c01, c11, lines)
     sigma = math.sqrt(max(nx * nx * c00 + 2.0 * nx * ny * c01 + ny * ny * c11, 1e-6))
     both = home + host
