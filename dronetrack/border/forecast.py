@@ -21,6 +21,7 @@ MOVING_MPS = 2.0
 OFF_ROAD_M = 150.0
 SAMPLE_M = 50.0  # a road passes the line at one place in this length
 STRETCH_M = 5000.0  # crossings of free drives are told apart by stretches of the line this long
+BITS = np.array([sides.HOME_BIT, sides.HOST_BIT, 0], dtype=np.uint8)  # of home, host, and neither (-1)
 FEWEST_SHARE = 0.01  # places with less are not listed
 
 Floats = NDArray[np.float64]
@@ -286,9 +287,7 @@ def _gates(border: Border, edges: list[Route]) -> tuple[Floats, NDArray[np.uint8
 
 def _bits(border: Border, road: Route, s: Floats) -> NDArray[np.uint8]:
     lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(road.to_ecef(s))
-    out = np.empty(len(s), dtype=np.uint8)
-    sides.side_rows(np.radians(lon_deg), np.radians(lat_deg), border.lines, out)
-    return out
+    return BITS[border.side(lat_deg, lon_deg)]
 
 
 def _courses(edge: Route) -> list[float]:

@@ -17,10 +17,11 @@ import math
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.border import HOME_BIT, HOST_BIT, cells_one, nearest_one, scales_one, side_one
+from dronetrack.kernels.border import HOME_BIT, HOST_BIT, cells_one, foot_one, geodesic_one, normal_one, scales_one, side_one, sign_one
 from dronetrack.kernels.geodesy import ecef_to_geodetic_one
 
 REACH = 6.0  # standard deviations beyond which nothing is left: exp(-18) = 1.5e-8
+LEAST_VAR = 1e-6  # a position is not known better than to a millimetre [m2]
 FAR = 6.0  # |z| from which it is taken from the distance; p = 1e-9
 
 # Half of the 12-point Gauss-Legendre rule on [-1, 1]; an even integrand needs no more.
@@ -91,12 +92,11 @@ def whole_one(p):
 
 
 @kernel
-def sides_one(lon, lat, c00, c01, c11, lines):
-    """Probabilities of home and of host for a normal position with east/north covariance c [m2].
+def sides_one(bits, lon, lat, c00, c01, c11, lines):
+    """Probabilities of home and of host for a normal position with east/north covariance c [m2] and its mean's bits.
 
     Exact for the polygons as they are: whitened about the mean, edge by edge (`segment_one`).
     """
-    bits = side_one(lon, lat, lines)
     home, host = float(bits & HOME_BIT), float((bits & HOST_BIT) >> 1)
     kx, ky = scales_one(lat)
     # Cholesky: c = L L', whitened = L^-1 (east, north)
@@ -146,27 +146,30 @@ def belief_one(x, P, line_var, lines, out):
     """Fill out (4,): probability of home and of host, z, and its rate [1/s]."""
     lat, lon, _ = ecef_to_geodetic_one(x[0], x[1], x[2])
     sl, cl, so, co = math.sin(lat), math.cos(lat), math.sin(lon), math.cos(lon)
-    c00, c01, c11 = line_var, 0.0, line_var
     east, north = (-so, co, 0.0), (-sl * co, -sl * so, cl)
-    ve, vn = 0.0, 0.0
+    curve, before, after = lines.curve, lines.before, lines.after
+    bits = side_one(lon, lat, lines)
+    at, part, qx, qy, qz, ux, uy, uz = foot_one(lon, lat, curve, lines.near)
+    sign = sign_one(bits, at, part, qx, qy, qz, ux, uy, uz, curve, before, after)
+    d = sign * geodesic_one(qx, qy, qz, ux, uy, uz)
+    normal = normal_one(sign, at, part, qx, qy, qz, ux, uy, uz, curve, before, after)
+    c00, c01, c11, variance, rate = line_var, 0.0, line_var, line_var, 0.0
     for i in range(3):
-        ve += east[i] * x[3 + i]
-        vn += north[i] * x[3 + i]
+        rate += normal[i] * x[3 + i]
         for j in range(3):
             c00 += east[i] * P[i, j] * east[j]
             c01 += east[i] * P[i, j] * north[j]
             c11 += north[i] * P[i, j] * north[j]
-    c00, c11 = max(c00, 1e-6), max(c11, 1e-6)
-    d, nx, ny, _, _, _ = nearest_one(lon, lat, lines)
-    home, host = sides_one(lon, lat, c00, c01, c11, lines)
-    sigma = math.sqrt(max(nx * nx * c00 + 2.0 * nx * ny * c01 + ny * ny * c11, 1e-6))
+            variance += normal[i] * P[i, j] * normal[j]
+    home, host = sides_one(bits, lon, lat, max(c00, LEAST_VAR), c01, max(c11, LEAST_VAR), lines)
+    sigma = math.sqrt(max(variance, LEAST_VAR))
     both = home + host
     p = host / both if both > 1e-6 else 0.5
     if 1e-9 < p < 1.0 - 1e-9 and both > 1e-6:
         z = probit_one(p)
     else:
         z = math.copysign(max(FAR, abs(d) / sigma), d if both <= 1e-6 else p - 0.5)
-    out[0], out[1], out[2], out[3] = home, host, z, (nx * ve + ny * vn) / sigma
+    out[0], out[1], out[2], out[3] = home, host, z, rate / sigma
 
 
 @kernel
