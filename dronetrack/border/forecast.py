@@ -67,7 +67,19 @@ class Pace:
             if not (np.isfinite(value) and (value >= 0.0 if rate else value > 0.0)):
                 raise InputError(f"{name} must be {'zero or ' if rate else ''}positive and finite; got {value}.")
 
-    def _over(self, step_s: float) -> kernels.Pace:
+    def over(self, step_s: float) -> kernels.Pace:
+        """Return what happens over one step, as the kernels read it.
+
+        Parameters
+        ----------
+        step_s : float
+            Its length. [s]
+
+        Returns
+        -------
+        kernels.Pace
+            Probabilities and standard deviations.
+        """
         keep = float(np.exp(-step_s / self.speed_time_s))
         return kernels.Pace(
             stay=float(np.exp(-step_s / self.stop_time_s)),
@@ -171,7 +183,7 @@ class _Drives:
     ) -> None:
         self.border, self.n, self.rng = border, n, rng
         self.steps = int(np.ceil(horizon_s / STEP_S))
-        self.last = track.take(slice(len(track) - 1, len(track)))
+        self.last = track.take([len(track) - 1])
         # The side that is less probable now is the one to cross to.
         self.to = HOME if border.probability(self.last)[0] > 0.5 else HOST
         self.bit = sides.HOST_BIT if self.to == HOST else sides.HOME_BIT
@@ -180,7 +192,7 @@ class _Drives:
         seen = len(moving) > 0
         cruise = np.median(moving) if seen else pace.cruise_mps
         self.cruise = np.maximum(rng.normal(cruise, pace.cruise_std_mps * (1.0 if seen else 2.0), n), 1.0)
-        self.habits = pace._over(STEP_S)
+        self.habits = pace.over(STEP_S)
 
     def free(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
         """Drive without a road: time, place, and the stretch of the line that it lies on."""

@@ -226,14 +226,13 @@ class Border:
         import shapely
 
         table = _read_map(pathlib.Path(path))
-        shapes = [_country(table, code, pathlib.Path(path).name) for code in (home, host)]
-        shared = shapely.line_merge(shapely.intersection(*(shapely.boundary(shape) for shape in shapes)))
+        ours, theirs = (_country(table, code, pathlib.Path(path).name) for code in (home, host))
+        shared = shapely.line_merge(shapely.intersection(shapely.boundary(ours), shapely.boundary(theirs)))
         parts = [part for part in shapely.get_parts(shared) if part.geom_type == "LineString"]
         if not parts:
             raise FormatError(f"{pathlib.Path(path).name}: {home} and {host} share no stretch of boundary.")
-        line, ends = _ragged([_host_left(np.asarray(part.coords), shapes[1]) for part in parts])
-        outlines = [each for shape in shapes for each in _rings(shape)]
-        return cls(home, host, line[:, 0], line[:, 1], ends, *outlines, line_std_m)
+        line, ends = _ragged([_host_left(np.asarray(part.coords), theirs) for part in parts])
+        return cls(home, host, line[:, 0], line[:, 1], ends, *_rings(ours), *_rings(theirs), line_std_m)
 
     def side(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.int8]:
         """Return on which side places are.
@@ -390,8 +389,8 @@ class Border:
     ) -> "Forecast":
         """Say when and where a target will cross.
 
-        Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`): freely,
-        along a route, or along a road graph, where each junction is left straight on rather than round a corner.
+        Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`):
+        freely, along a route, or along a road graph, where each junction is left straight on rather than round a corner.
 
         Parameters
         ----------

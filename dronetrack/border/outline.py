@@ -51,7 +51,12 @@ def lines_of(
         outside = kernels.HOST_BIT if len(home) else 0
     curve = _curve(parts)
     return kernels.Lines(
-        parts, curve, *_neighbours(parts), _near(parts, curve), closed=len(home) > 0, grid=grid_of(edges, flip, outside=outside)
+        parts,
+        curve,
+        *_neighbours(parts),
+        _near(parts, curve),
+        closed=len(home) > 0,
+        grid=grid_of(edges, flip, outside=outside),
     )
 
 
@@ -139,7 +144,8 @@ def check_row(row: int, lat_deg: Floats, lon_deg: Floats) -> None:
     """
     if row >= 0:
         raise InputError(
-            f"lat_deg must lie in [-90, 90] and lon_deg in [-180, 180]; row {row} is {lat_deg[row]:g}, {lon_deg[row]:g}."
+            "lat_deg must lie in [-90, 90] and lon_deg in [-180, 180]; "
+            f"row {row} is {lat_deg[row]:g}, {lon_deg[row]:g}."
         )
 
 
@@ -217,8 +223,7 @@ def _curve(parts: Floats) -> Floats:
     lon, lat = np.degrees(parts[:, [0, 2]]), np.degrees(parts[:, [1, 3]])
     zero = np.zeros(len(parts))
     start, middle, end = (
-        geodesy.geodetic_to_ecef(lat @ weight, lon @ weight, zero)
-        for weight in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0])
+        geodesy.geodetic_to_ecef(lat @ weight, lon @ weight, zero) for weight in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0])
     )
     chord = end - start
     per2 = 1.0 / np.sum(chord**2, axis=1, keepdims=True)
@@ -229,7 +234,10 @@ def _near(parts: Floats, curve: Floats) -> kernels.Near:
     """Lay a square of cells around the line, as far again to each side as it is long."""
     low, high = parts.reshape(-1, 2).min(axis=0), parts.reshape(-1, 2).max(axis=0)
     pad = max(float((high - low).max()), SHORT_RAD)
-    (west, south), (east, north) = np.maximum(low - pad, LEAST_RAD).tolist(), np.minimum(high + pad, -LEAST_RAD).tolist()
+    (west, south), (east, north) = (
+        np.maximum(low - pad, LEAST_RAD).tolist(),
+        np.minimum(high + pad, -LEAST_RAD).tolist(),
+    )
     levels = int(np.clip(np.ceil(0.5 * np.log2(CELLS_PER_SEGMENT * len(parts))), 1, MOST_LEVELS))
     n = 1 << levels
     where = (west, south, (east - west) / n, (north - south) / n)

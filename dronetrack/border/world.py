@@ -60,6 +60,7 @@ class Atlas(NamedTuple):
         return np.concatenate([self.arc(arc)[:-1] for arc in arcs])
 
     def arc(self, arc: int) -> Floats:
+        """Return the vertices of one arc, backwards for ``~i``."""
         which = max(arc, ~arc)
         place = self.place_deg[self.arc_offsets[which] : self.arc_offsets[which + 1]]
         return place if arc >= 0 else place[::-1]

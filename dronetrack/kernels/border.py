@@ -7,8 +7,8 @@ line        (s, 4) segments of the line, lon0, lat0, lon1, lat1 [rad], straight 
             section 3.1.1), the host on their left
 before,     (s,) the segment that ends where this one starts, and the one that starts where this one ends; -1 for none
 after
-curve       (s, 10) the same in ECEF: A, D, K of ``A + t D + t (1 - t) K``, t from 0 to 1, and 1 / D^2; good to 0.1 mm for
-            segments of 1 km [m]
+curve       (s, 10) the same in ECEF: A, D, K of ``A + t D + t (1 - t) K``, t from 0 to 1, and 1 / D^2; good to 0.1 mm
+            for segments of 1 km [m]
 near        which segments may be nearest: a square of `n` by `n` cells of `step_lon` by `step_lat` from (west, south),
             row by row; of cell c `items[start[c]:stop[c]]`
 code        number of the area around a place; of a border HOME_BIT and HOST_BIT
@@ -32,7 +32,7 @@ HOME_BIT, HOST_BIT, EDGE_BIT = 1, 2, 1 << 15
 RAD = np.pi / 180.0
 NEAR2 = 50_000.0**2  # up to here the mean curvature is enough: 2e-8 of the distance [m2]
 MEAN_CURVATURE2 = 1.0 / 6_371_008.8**2
-FEW = 4  # a cell with so few segments is not parted further
+FEW = 2  # a cell with so few segments is not parted further
 MARGIN = 0.1  # what the curvature of a cell may change of a distance, and more [m]
 TOUCH = 1e-12  # a box this close to a cell touches it [rad]
 
@@ -242,10 +242,10 @@ def gap2_one(x, y, z, corner, k):
 
 @kernel
 def keep_one(corner, reach, curve, items, begin, end, kept, count):
-    """Append those of items[begin:end] that may be nearest somewhere in a cell; return how many there are in `kept`.
+    """Append those of items[begin:end] that may be nearest somewhere in a cell; return how many `kept` holds.
 
-    Whoever is farther from the middle (corner 4) than the nearest one by more than the cell's own width cannot be nearest
-    anywhere in it. Nor can whoever is farther from all four corners than one and the same end of a segment: what is
+    Whoever is farther from the middle (corner 4) than the nearest one by more than the cell's own width cannot be
+    nearest anywhere in it. Nor can whoever is farther from all four corners than one and the same end of a segment: what is
     nearer to one point than to another is a half space.
     """
     x, y, z = corner[4, 0], corner[4, 1], corner[4, 2]
@@ -330,10 +330,10 @@ def closest_one(x, y, z, lon, lat, curve, near):
 
 @kernel
 def foot_one(lon, lat, curve, near):
-    """Nearest place of the line: (segment, part of it, x, y, z from it to the point, x, y, z up from it, of any length).
+    """Nearest place of the line: (segment, part of it, vector from it to the point, vector up of any length).
 
-    By chords, which rank places as geodesics do to 1e-6 of the distance up to some 300 km; then one Newton step along the
-    segment as it is, straight in longitude and latitude.
+    By chords, which rank places as geodesics do to 1e-6 of the distance up to some 300 km; then one Newton step along
+    the segment as it is, straight in longitude and latitude.
     """
     x, y, z = geodetic_to_ecef_one(lat, lon, 0.0)
     at, part = closest_one(x, y, z, lon, lat, curve, near)
@@ -353,7 +353,11 @@ def left_of_one(at, part, ux, uy, uz, curve, before, after):
     if other >= 0:
         _, _, _, tx, ty, tz = on_one(curve, other, 1.0 - part)
         ratio = math.sqrt(curve[other, 9] / curve[at, 9])
-        gx, gy, gz = gx + ratio * (uy * tz - uz * ty), gy + ratio * (uz * tx - ux * tz), gz + ratio * (ux * ty - uy * tx)
+        gx, gy, gz = (
+            gx + ratio * (uy * tz - uz * ty),
+            gy + ratio * (uz * tx - ux * tz),
+            gz + ratio * (ux * ty - uy * tx),
+        )
     return gx, gy, gz
 
 
@@ -423,13 +427,15 @@ def side_rows(lon_deg, lat_deg, lines, out):
     # A loop of its own: with both in one, the nearest segment would slow down all the others.
     if not closed:
         for i in range(lon_deg.shape[0]):
-            out[i] = (side_one(lon_deg[i] * RAD, lat_deg[i] * RAD, lines) >> 1) - (1 if np.isnan(lon_deg[i] + lat_deg[i]) else 0)
+            out[i] = (side_one(lon_deg[i] * RAD, lat_deg[i] * RAD, lines) >> 1) - (
+                1 if np.isnan(lon_deg[i] + lat_deg[i]) else 0
+            )
     return -1
 
 
 @kernel
 def nearest_rows(lon_deg, lat_deg, lines, distance, segment, part):
-    """Fill distance [m], segment and part of it (n,); NaN, -1, NaN for NaN. Returns the first row out of range, or -1."""
+    """Fill distance [m], segment, part of it (n,); NaN, -1, NaN for NaN. Returns the first row out of range, or -1."""
     curve, near, closed, grid = lines.curve, lines.near, lines.closed, lines.grid
     unsigned = 0
     for i in range(lon_deg.shape[0]):
