@@ -390,7 +390,7 @@ class Border:
         """Say when and where a target will cross.
 
         Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`):
-        freely, along a route, or along a road graph, where each junction is left straight on rather than round a corner.
+        freely, along a route, or along a road graph, where junctions are left straight on rather than round a corner.
 
         Parameters
         ----------
