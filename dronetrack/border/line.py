@@ -78,7 +78,7 @@ class Border:
     --------
     >>> border = Border.between("HU", "RO")
     >>> border.signed_distance_m([46.2530], [20.1414]).round(-2).tolist()  # Szeged, in Hungary
-    [-11900.0]
+    [-16400.0]
     """
 
     home: str
