@@ -126,7 +126,7 @@ def log_access(path: pathlib.Path, about: Mapping[str, Any], kind: str, time_us:
     """
     log = access_log_of(path)
     handle = open_for_writing(log, create=True, wait=True)
-    policy = Policy("commit")
+    policy = Policy("commit", mark=False)
     if os.fstat(handle).st_size:
         journal = Journal._continue(log, handle, policy, closed=False)  # noqa: SLF001 - many write it in turn
     else:

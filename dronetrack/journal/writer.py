@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
+import numpy as np
+
 from dronetrack.errors import FormatError, InputError
 from dronetrack.journal import tables
 from dronetrack.journal.place import copy_aside, is_at, keep_folder, open_for_writing, said, write_at
@@ -35,6 +37,7 @@ GROUP_US = 1_000_000
 REPAIR_BYTES = 16 << 20
 LENT = 65_536  # pieces from this size on are written from where they lie
 
+_WHOLE = (int, np.integer)
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
@@ -44,6 +47,7 @@ class Policy(NamedTuple):
     sync: Sync
     group_bytes: int = GROUP_BYTES
     group_us: int = GROUP_US
+    mark: bool = True  # whether a release leaves a record, so that damage to what came before is never a torn tail
 
 
 @dataclass(slots=True)
@@ -103,6 +107,7 @@ class Journal:
         self.repaired: dict[str, Any] | None = None
         self._handle, self._policy, self._about = handle, policy, tip.about
         self._end, self._n_records, self._n_safe = tip.end, tip.n_records, tip.n_records
+        self._n_marked = tip.n_records
         self._before, self._last_us, self._latest_us = tip.digest, tip.last_us, tip.latest_us
         self._fault = ""
         self._group = _Group()
@@ -290,6 +295,8 @@ class Journal:
         FormatError
             If the journal is released, or a group became full and could not be written; nothing appended is lost.
         """
+        if not isinstance(time_us, _WHOLE):
+            raise InputError(f"time_us is a whole number of microseconds; got {time_us!r}.")
         self._make_room(time_us)
         if PERSONAL_FACTS.isdisjoint(facts):
             kept, private = facts, {}
@@ -411,16 +418,26 @@ class Journal:
         if seal is not None:
             facts["signature"] = seal(seal_message(facts)).hex()
         self._append("closed", self._last_us if time_us is None else time_us, facts, [])
-        last = self.commit()
+        self._n_marked = self._n_records
         self.release()
-        return last
+        return self._n_records - 1
 
     def release(self) -> None:
-        """Commit and let the file go; the operation goes on, and `Journal.open` continues the journal."""
+        """Commit and let the file go; the operation goes on, and `Journal.open` continues the journal.
+
+        A record ``released`` says that all before it were on the disk. If they cannot be put there, the journal stays
+        open, so that nothing is lost.
+
+        Raises
+        ------
+        FormatError
+            As `commit`.
+        """
         if not self._let_go.alive:
             return
         if not self._fault:
             self.commit()
+            self._mark_released()
         if self._worker is not None:
             self._worker.shutdown()
         self._let_go()
@@ -442,6 +459,12 @@ class Journal:
         self._before, self._n_records = digest, number + 1
         self._last_us, self._latest_us = time_us, max(time_us, self._latest_us)
         return number
+
+    def _mark_released(self) -> None:
+        if self._policy.mark and self._n_records > self._n_marked:
+            self._append("released", self._last_us, {"n_records": self._n_records}, [])
+            self.commit()
+            self._n_marked = self._n_records
 
     def _sensor_record(self, sensors: tuple[Sensor, ...], time_us: int) -> int:
         """Return the number of the record that holds this table of sensors; written once as long as it stays."""
