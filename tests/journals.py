@@ -11,7 +11,9 @@ from dronetrack.tracks import COASTING, CONFIRMED, Track
 START_US = 1_700_000_000_000_000
 ABOUT = {"purpose": "file 12/2026", "authority": "HU", "operation": "exercise"}
 READER = {"who": "N. N.", "purpose": "review", "time_us": START_US}
-HOME = Sensor("HU-D1 camera", "HU", shared_time_s=np.inf, heading_std_rad=0.1 + 0.2, platform="HU-D1", starts_tracks=False)
+HOME = Sensor(
+    "HU-D1 camera", "HU", shared_time_s=np.inf, heading_std_rad=0.1 + 0.2, platform="HU-D1", starts_tracks=False
+)
 HOST = Sensor("RO-D1 gnss", "RO", wander_std_rad=1e-3)
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,9 +19,7 @@ class Work(Protocol):
         """Work until killed."""
 
 
-def kill_once(
-    work: Work, path: pathlib.Path, seed: int, alive_s: float, *, preload: Sequence[str] = ()
-) -> list[tuple]:
+def kill_once(work: Work, path: pathlib.Path, seed: int, alive_s: float, *, preload: Sequence[str] = ()) -> list[tuple]:
     """Start `work` in a process of its own, kill it some time after its first word, and return all it acknowledged.
 
     Parameters
@@ -42,7 +41,8 @@ def kill_once(
         The arguments of each call of `acknowledge` that came through.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["killing", *preload])
+    context.set_forkserver_preload(list(preload))
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # or the server would not find what it shall load
     ear, mouth = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(work, path, seed, mouth), daemon=True)
     process.start()

@@ -109,7 +109,14 @@ def test_a_later_process_writes_the_sensors_again(path, rng):
 
 
 def test_facts_come_back_with_numpy_numbers_as_numbers(path):
-    facts = {"n": np.int64(3), "p": np.float64(0.1), "list": np.arange(2), "ok": True, "text": "Nagylak–Nădlac", "no": None}
+    facts = {
+        "n": np.int64(3),
+        "p": np.float64(0.1),
+        "list": np.arange(2),
+        "ok": True,
+        "text": "Csanádpalota, Nădlac",
+        "no": None,
+    }
     with Journal.create(path, **ABOUT) as journal:
         journal.append("event", START_US, facts)
     assert records(path, "event")[0].facts == {**facts, "n": 3, "p": 0.1, "list": [0, 1]}
@@ -248,7 +255,7 @@ def test_a_closed_journal_is_not_continued(path):
 
 @pytest.mark.parametrize("where", ["missing/run.journal", "."])
 def test_a_place_that_cannot_hold_a_journal_is_named(tmp_path, where):
-    with pytest.raises(FormatError, match="run.journal|exists|directory|folder"):
+    with pytest.raises(FormatError, match=r"run\.journal|exists"):
         Journal.create(tmp_path / where, **ABOUT)
     with pytest.raises(FormatError):
         Journal.open(tmp_path / where)
@@ -354,11 +361,12 @@ def test_a_full_disk_is_said_and_nothing_is_lost(path, monkeypatch):
     monkeypatch.setattr(place.os, "pwrite", pwrite)
     journal = Journal.create(path, **ABOUT)
     acknowledged = 0
+    for k in range(20):
+        journal.append("event", START_US, {"k": k}, personal=bytes(500))
+        acknowledged = journal.commit()
+    journal.append("event", START_US, {"k": 20}, personal=bytes(10_000))
     with pytest.raises(FormatError, match="No space left on device"):
-        for k in range(1000):
-            journal.append("event", START_US, {"k": k}, personal=bytes(500))
-            acknowledged = journal.commit()
-    assert acknowledged > 10
+        journal.commit()
     assert verify_journal(path).n_records > acknowledged
     room = 1_000_000
     assert journal.commit() == acknowledged + 1
@@ -375,9 +383,10 @@ def test_a_failed_sync_is_said_and_everything_is_written_again(path, monkeypatch
         os.truncate(path, journal._end)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with monkeypatch.context() as patch, pytest.raises(FormatError, match="Input/output error"):
+    with monkeypatch.context() as patch:
         patch.setattr("dronetrack.journal.writer._sync_data", fail)
-        journal.commit()
+        with pytest.raises(FormatError, match="Input/output error"):
+            journal.commit()
     journal.append("event", START_US, {"k": 1})
     assert journal.commit() == 2
     journal.release()
@@ -390,15 +399,15 @@ def test_a_fault_behind_the_callers_back_is_raised_and_nothing_is_lost(path, mon
     def fail(_handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    added = []
-    with monkeypatch.context() as patch, pytest.raises(FormatError, match="No space left on device"):
+    with monkeypatch.context() as patch:
         patch.setattr("dronetrack.journal.writer._sync_data", fail)
-        for k in range(100):
+        for k in range(2):  # the second sends the first to the disk
             journal.append("event", START_US + k, {"k": k})
-            added.append(k)
-    journal.append("event", START_US + 100, {"k": 100})
+        with pytest.raises(FormatError, match="No space left on device"):
+            journal.append("event", START_US + 2, {"k": "not added"})
+    journal.append("event", START_US + 3, {"k": 2})
     journal.release()
-    assert [record.facts["k"] for record in records(path, "event")] == [*added, 100]
+    assert [record.facts["k"] for record in records(path, "event")] == [0, 1, 2]
 
 
 FILLING = """

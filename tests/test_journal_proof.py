@@ -1,5 +1,6 @@
 """Proof: whatever is changed, moved, missing or added is found, and the first bad record named."""
 
+import itertools
 import os
 import pathlib
 import shutil
@@ -46,7 +47,7 @@ def bounds(path) -> list[int]:
 def parts(path) -> list[bytes]:
     """The preamble and the records, as bytes."""
     content, edges = path.read_bytes(), bounds(path)
-    return [content[: edges[0]], *(content[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True))]
+    return [content[: edges[0]], *(content[a:b] for a, b in itertools.pairwise(edges))]
 
 
 def changes(content, rng, n):

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from journals import HOME, READER, START_US, rows, same_rows, small_journal
+from journals import HOME, READER, START_US, rows, small_journal
 
 from dronetrack.errors import FormatError, InputError, NotAuthorisedError
 from dronetrack.journal import Journal, read_accesses, read_journal, verify_journal
@@ -24,10 +24,9 @@ def log_of(path):
     return [one for one in read_accesses(path, role="auditor", **reader) if one.facts.get("who") != "the test"]
 
 
-def test_an_operator_sees_the_rows_of_the_own_sensors_alone(path, rng):
+def test_an_operator_sees_the_rows_of_the_own_sensors_alone(path):
     whole = next(read_journal(path, role="supervisor", kinds=["measurements"], **READER)).measurements()
     mine = next(read_journal(path, role="operator", kinds=["measurements"], **READER))
-    assert same_rows(mine.measurements().of(HOME.name).take(slice(None)), whole.of(HOME.name)) is False
     z = mine.measurements()
     assert [sensor.authority for sensor in z.sensors] == ["HU", ""]
     assert z.z.tobytes() == whole.of(HOME.name).z.tobytes()
@@ -37,7 +36,9 @@ def test_an_operator_sees_the_rows_of_the_own_sensors_alone(path, rng):
 def test_an_operator_of_the_host_sees_none_of_the_homes_events_and_rows(path):
     found = list(read_journal(path, role="operator", authority="RO", **READER))
     assert {record.kind for record in found} == {"sensors", "measurements"}
-    assert [one["authority"] for record in found if record.kind == "sensors" for one in record.facts["sensors"]] == ["RO"]
+    assert [one["authority"] for record in found if record.kind == "sensors" for one in record.facts["sensors"]] == [
+        "RO"
+    ]
     for record in found:
         if record.kind == "measurements":
             assert set(np.array([one.authority for one in record.sensors])[record.measurements().sensor_id]) == {"RO"}
@@ -47,7 +48,9 @@ def test_an_event_of_another_authority_is_not_an_operators(path):
     with Journal.open(path) as journal:
         journal.append("event", START_US, {"kind": "accepted", "authority": "RO"})
     seen = {
-        who: [one.facts["kind"] for one in read_journal(path, role="operator", authority=who, kinds=["event"], **READER)]
+        who: [
+            one.facts["kind"] for one in read_journal(path, role="operator", authority=who, kinds=["event"], **READER)
+        ]
         for who in ("HU", "RO")
     }
     assert seen == {"HU": ["approaching", "crossed"], "RO": ["accepted"]}

@@ -52,7 +52,12 @@ def test_a_purged_journal_proves_itself_and_says_what_went(path):
     assert proof.n_records == before.n_records + 1
     assert proof.purges == (facts,)
     assert facts["records"] == 4
-    assert (facts["who"], facts["authority"], facts["reason"], facts["before_us"]) == ("P. P.", "HU", "six months", LATER)
+    assert (facts["who"], facts["authority"], facts["reason"], facts["before_us"]) == (
+        "P. P.",
+        "HU",
+        "six months",
+        LATER,
+    )
     last = records(path)[-1]
     assert (last.kind, last.time_us, last.facts) == ("purge", BY["time_us"], facts)
 
@@ -156,7 +161,15 @@ def test_personal_parts_put_back_after_a_purge_are_found(path):
     assert "are there although one did" in proof.reason
 
 
-@pytest.mark.parametrize("step", ["write", "fsync", "rename", "folder"])
+STEPS = {
+    "write": (retention, "_copy"),
+    "fsync": (os, "fsync"),
+    "rename": (retention.pathlib.Path, "rename"),
+    "folder": (retention, "keep_folder"),
+}
+
+
+@pytest.mark.parametrize("step", list(STEPS))
 def test_a_purge_interrupted_at_any_step_loses_nothing(path, step, monkeypatch):
     class PowerCut(BaseException):
         pass
@@ -165,16 +178,10 @@ def test_a_purge_interrupted_at_any_step_loses_nothing(path, step, monkeypatch):
         raise PowerCut
 
     before = [(record.digest, record.personal) for record in records(path)]
-    with monkeypatch.context() as patch, pytest.raises(PowerCut):
-        if step == "write":
-            patch.setattr(retention, "_copy", cut)
-        elif step == "fsync":
-            patch.setattr(os, "fsync", cut)
-        elif step == "rename":
-            patch.setattr(retention.pathlib.Path, "rename", cut)
-        else:
-            patch.setattr(retention, "keep_folder", cut)
-        purge(path, before_us=LATER, **BY)
+    with monkeypatch.context() as patch:
+        patch.setattr(*STEPS[step], cut)
+        with pytest.raises(PowerCut):
+            purge(path, before_us=LATER, **BY)
     proof = verify_journal(path)
     assert proof.ok
     if step == "folder":

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dronetrack.errors import InputError
+from dronetrack.journal.group import Policy
 from dronetrack.journal.place import open_for_writing
 from dronetrack.journal.records import access_log_of
-from dronetrack.journal.writer import Journal, Policy
+from dronetrack.journal.writer import Journal
 
 
 @dataclass(frozen=True, slots=True)
