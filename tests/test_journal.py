@@ -502,3 +502,9 @@ def test_names_of_sensors_come_back(path, rng):
     with small_journal(path, rng):
         pass
     assert records(path, "measurements")[0].measurements().sensors == (HOME, HOST)
+
+
+@pytest.mark.parametrize("kind", ["opened", "measurements", "closed", "purge"])
+def test_records_of_the_journals_own_kinds_are_not_appended_by_hand(path, kind):
+    with Journal.create(path, **ABOUT) as journal, pytest.raises(InputError, match="the journal's own"):
+        journal.append(kind, START_US, {})

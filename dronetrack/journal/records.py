@@ -1,5 +1,6 @@
 """How does a record lie in the file, and does it belong there? Its header, its two parts, its place in the chain."""
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from dronetrack.errors import FormatError, InputError
+from dronetrack.errors import DronetrackError, FormatError, InputError
 
 VERSION = 1
 MAGIC = b"\x93DTJOURNAL\r\n\x1a\n"  # like PNG's: a transfer as text, or cut at a control-Z, shows in the first bytes
@@ -233,6 +234,17 @@ def scan(file: BinaryIO, stop: int) -> Iterator[Found]:
         offset += SIZE + size
         sequence += 1
         before = header.digest
+
+
+@contextlib.contextmanager
+def as_written(offset: int | None = None) -> Iterator[None]:
+    """Turn what goes wrong over facts that another program wrote into a FormatError."""
+    try:
+        yield
+    except DronetrackError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+        raise FormatError(f"a record's facts are not what its kind needs ({fault!r}).", offset=offset) from fault
 
 
 def check_preamble(raw: bytes) -> None:

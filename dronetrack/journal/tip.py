@@ -50,16 +50,17 @@ def find_tip(handle: int, path: pathlib.Path) -> tuple[Tip, FormatError | None]:
     FormatError
         If an acknowledged record is damaged, or there is none at all.
     """
+    stop = os.fstat(handle).st_size
     with io.BufferedReader(io.FileIO(handle, closefd=False), BLOCK) as file:
         file.seek(0)
-        tip, fault = walk(file, os.fstat(handle).st_size)
+        tip, fault = walk(file, stop)
     if fault is None:
         return tip, None
     if not tip.n_records:
         raise FormatError(f"{path}: {fault} Nothing was ever acknowledged in it.", offset=fault.offset)
-    if acknowledged_behind(handle, tip.end) > tip.n_records:
+    if tip.closed or acknowledged_behind(handle, tip.end, stop) > tip.n_records:
         raise FormatError(
-            f"{path}: record {tip.n_records} at byte {tip.end} is damaged, and later records prove that it was whole: "
+            f"{path}: record {tip.n_records} at byte {tip.end} is damaged, and was whole once: "
             f"{fault} Nothing is repaired; keep the file as it is.",
             offset=tip.end,
         )
@@ -92,10 +93,10 @@ def walk(file: BinaryIO, stop: int) -> tuple[Tip, FormatError | None]:
     return tip, None if tip.n_records else FormatError("the journal has no first record.", offset=len(PREAMBLE))
 
 
-def acknowledged_behind(handle: int, offset: int) -> int:
-    """Return how many records were on the disk as far as any header behind an offset knows; -1 if there is none."""
+def acknowledged_behind(handle: int, offset: int, stop: int) -> int:
+    """Return how many records were on the disk as far as a header between two offsets knows; -1 if there is none."""
     known = -1
-    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as view:
+    with mmap.mmap(handle, stop, access=mmap.ACCESS_READ) as view:
         at = view.find(WHOLE[:-1], offset + 1)
         while at >= 0:
             with contextlib.suppress(FormatError):

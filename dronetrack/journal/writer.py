@@ -31,6 +31,7 @@ from dronetrack.measurements import Measurements, Sensor
 from dronetrack.tracks import Track
 
 REPAIR_BYTES = 16 << 20
+OWN_KINDS = frozenset({"opened", "sensors", "measurements", "track", "repair", "released", "purge", "closed"})
 
 _WHOLE = (int, np.integer)
 _sync_data = getattr(os, "fdatasync", os.fsync)
@@ -100,7 +101,8 @@ class Journal:
             When records go to the disk. ``commit``: when `commit` asks, and when a group is full.
             ``interval``: a full group is also written behind the caller's back while it goes on; `commit` waits for
             it. ``never``: as ``interval``, but the system decides when bytes leave its memory: a killed process loses
-            nothing acknowledged, a power cut may.
+            nothing acknowledged, a power cut may. There is no timer: what was appended last waits for the next
+            `append` or `commit`.
         group_bytes, group_us : int, optional
             A group is full at so many bytes, or (except for ``commit``) when its records span so much time of
             the data. [us]
@@ -169,7 +171,7 @@ class Journal:
     def _begin(cls, path: pathlib.Path, handle: int, about: dict[str, Any], time_us: int, policy: Policy) -> Self:
         journal = cls(path, handle, Tip(0, 0, GENESIS, time_us, time_us, about, closed=False), policy)
         journal._group.begin(PREAMBLE)
-        journal.append("opened", time_us, about)
+        journal._append("opened", time_us, about, [])
         journal.commit()
         with said(path, "written"):
             keep_folder(path)
@@ -258,6 +260,8 @@ class Journal:
         else:
             kept = {name: value for name, value in facts.items() if name not in PERSONAL_FACTS}
             private = {name: value for name, value in facts.items() if name in PERSONAL_FACTS}
+        if kind in OWN_KINDS:
+            raise InputError(f"records of kind {kind!r} are the journal's own; got facts {list(facts)} for one.")
         return self._append(kind, time_us, kept, personal_part([bytes(personal)] if personal else [], private))
 
     def append_measurements(self, z: Measurements) -> int:

@@ -1,5 +1,6 @@
 """Laws 1, 5 and 8 for the record: tables come back, what was acknowledged stays, any bytes are judged."""
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -12,6 +13,7 @@ from journals import ABOUT, READER, START_US, abandon, rows, same_rows, small_jo
 from dronetrack.errors import DronetrackError, FormatError
 from dronetrack.journal import Journal, purge, read_journal, verify_journal
 from dronetrack.journal.records import PREAMBLE
+from dronetrack.journal.telling import verification_lines
 from dronetrack.measurements import Measurements, Sensor, merge
 
 FRESH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -155,6 +157,37 @@ def test_any_bytes_are_a_journal_or_an_error(path, content, headed):
     assert not verify_journal(path).ok
     for read in (records, Journal.open, lambda one: purge(one, before_us=1, who="P", authority="HU", time_us=1)):
         with pytest.raises(FormatError):
+            read(path)
+
+
+KINDS = ["sensors", "measurements", "track", "purge", "repair", "closed", "released", "opened", "disclosed", "event"]
+NAMES = ["sensors", "rows", "n", "track_id", "stats", "gone", "offset", "up_to", "digest", "n_records", "accesses"]
+odd_facts = st.dictionaries(st.sampled_from(NAMES), plain, max_size=4)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), odd_facts, st.binary(max_size=30)), min_size=1, max_size=4))
+@FRESH
+def test_records_that_another_program_wrote_are_read_or_refused(path, strange):
+    """The chain proves itself, and what the records say is nonsense."""
+    journal = Journal.create(fresh(path), **ABOUT)
+    for kind, facts, personal in strange:
+        journal._append(kind, START_US, facts, [personal] if personal else [])
+    journal.commit()
+    abandon(journal)
+
+    def tables_of(path):
+        for record in records(path):
+            for table in (record.measurements, record.track):
+                with contextlib.suppress(DronetrackError):
+                    table()
+
+    def all_of(role):
+        return lambda path: list(read_journal(path, role=role, authority="RO", **READER))
+
+    later = {"before_us": START_US + 1, "who": "P", "authority": "HU", "time_us": 1}
+    tell = (verify_journal, lambda path: verification_lines(verify_journal(path)), tables_of, all_of("operator"))
+    for read in (*tell, all_of("auditor"), lambda path: purge(path, **later), verify_journal, Journal.open):
+        with contextlib.suppress(DronetrackError):
             read(path)
 
 
