@@ -262,7 +262,7 @@ def _visible(found: Found, sensors: tuple[Sensor, ...], about: Mapping[str, Any]
         return None
     facts = found.kept_facts()
     purged = header.mark == PURGED
-    withheld = header.personal_size > 0 and not (request.personal and request.purpose)
+    withheld = header.personal_size > 0 and not request.shows_personal
     show = not (withheld or purged)
     record = Record(
         header.sequence,

@@ -282,17 +282,16 @@ class Journal:
         InputError, FormatError
             As `append`.
         """
-        self._make_room(int(z.time_us[0]) if len(z) else 0)
-        known = self._sensor_record(z.sensors, int(z.time_us[0])) if len(z) else 0
-        stats = {"stats": z.stats} if z.stats else {}
+        if not len(z):
+            return self._n_records - 1
+        first_us, stats = z.time_us.item(0), {"stats": z.stats} if z.stats else {}
+        self._make_room(first_us)
+        known = self._sensor_record(z.sensors, first_us)
         for rows in tables.spans(z.time_us):
-            facts = {
-                "sensors": known,
-                "rows": tables.rows_by_sensor(z, rows),
-                "start_us": int(z.time_us[rows.start]),
-            }
+            start_us, last_us = z.time_us.item(rows.start), z.time_us.item(rows.stop - 1)
+            facts = {"sensors": known, "rows": tables.rows_by_sensor(z, rows), "start_us": start_us}
             part = personal_part(tables.pieces(z, tables.MEASUREMENTS, rows), stats)
-            self._append("measurements", int(z.time_us[rows.stop - 1]), facts, part)
+            self._append("measurements", last_us, facts, part)
             stats = {}
         return self._n_records - 1
 
@@ -316,13 +315,15 @@ class Journal:
         InputError, FormatError
             As `append`.
         """
-        self._make_room(int(track.time_us[0]) if len(track) else 0)
+        if not len(track):
+            return self._n_records - 1
         stats = {"stats": track.stats} if track.stats else {}
+        self._make_room(track.time_us.item(0))
         for rows in tables.spans(track.time_us):
-            n = rows.stop - rows.start
-            about = {**(facts or {}), "track_id": track.track_id, "n": n, "start_us": int(track.time_us[rows.start])}
+            start_us, last_us = track.time_us.item(rows.start), track.time_us.item(rows.stop - 1)
+            own = {"track_id": track.track_id, "n": rows.stop - rows.start, "start_us": start_us}
             part = personal_part(tables.pieces(track, tables.TRACK, rows), stats)
-            self._append("track", int(track.time_us[rows.stop - 1]), about, part)
+            self._append("track", last_us, {**(facts or {}), **own}, part)
             stats = {}
         return self._n_records - 1
 
