@@ -31,8 +31,8 @@ NOTHING = sha256(b"").digest()
 
 # Facts that say where somebody was. `append` moves them into the personal part, so that a purge takes them along.
 PERSONAL_FACTS = frozenset(
-    {"lat_deg", "lon_deg", "alt_hae_m", "alt_msl_m", "position_ecef_m", "site_ecef_m", "state", "cov", "speed_mps"}
-    | {"course_deg", "vel_enu_mps", "place", "ellipse_m"}
+    {"lat_deg", "lon_deg", "alt_hae_m", "alt_msl_m", "position_ecef_m", "site_ecef_m", "place"}
+    | {"speed_mps", "course_deg", "vel_enu_mps", "pos_cov_enu_m2", "ellipse_m"}
 )
 
 _KIND = re.compile(r"[a-z][a-z_]{0,19}")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from journals import ABOUT, READER, START_US, abandon, rows, same_rows, small_journal
 
-from dronetrack.errors import DronetrackError, FormatError
-from dronetrack.journal import Journal, purge, read_journal, verify_journal
+from dronetrack.errors import DronetrackError, FormatError, NotAuthorisedError
+from dronetrack.journal import Journal, purge, read_accesses, read_journal, verify_journal
 from dronetrack.journal.records import PREAMBLE
 from dronetrack.journal.telling import verification_lines
 from dronetrack.measurements import Measurements, Sensor, merge
@@ -20,7 +20,10 @@ FRESH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], ma
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path, monkeypatch):
+    # Thousands of journals: what a sync does is not what these laws are about.
+    monkeypatch.setattr("dronetrack.journal.writer._sync_data", lambda _handle: None)
+    monkeypatch.setattr("dronetrack.journal.writer.keep_folder", lambda _path: None)
     return tmp_path / "run.journal"
 
 
@@ -189,6 +192,72 @@ def test_records_that_another_program_wrote_are_read_or_refused(path, strange):
     for read in (*tell, all_of("auditor"), lambda path: purge(path, **later), verify_journal, Journal.open):
         with contextlib.suppress(DronetrackError):
             read(path)
+
+
+AUTHORITIES = ["HU", "RO", "AT"]
+SENSORS = tuple(Sensor(f"{who} {k}", who) for who in AUTHORITIES for k in (1, 2))
+happening = st.one_of(
+    st.tuples(st.just("event"), st.sampled_from(AUTHORITIES)),
+    st.tuples(st.just("rows"), st.lists(st.integers(0, len(SENSORS) - 1), min_size=1, max_size=8)),
+)
+
+
+def a_few_rows(ids):
+    n = len(ids)
+    nothing, place = np.zeros((n, 3, 3)), np.arange(3.0 * n).reshape(n, 3)
+    kind, target = np.ones(n, dtype=np.int8), np.full(n, -1, dtype=np.int32)
+    times = START_US + np.arange(n)
+    return Measurements(times, np.array(ids, dtype=np.int32), kind, place, nothing, place, nothing, target, SENSORS)
+
+
+@given(
+    st.lists(happening, max_size=6),
+    st.booleans(),
+    st.sampled_from(["operator", "supervisor", "auditor"]),
+    st.sampled_from(AUTHORITIES),
+    st.sampled_from(["", "review"]),
+)
+@settings(FRESH, max_examples=150)
+def test_no_one_reads_what_the_rule_does_not_permit(path, happenings, closed, role, authority, purpose):
+    """The rules, said a second time: who is let in, and what is seen; every attempt leaves one entry."""
+    journal = Journal.create(fresh(path), **ABOUT)
+    for what, of in happenings:
+        if what == "event":
+            journal.append("event", START_US, {"authority": of, "lat_deg": 46.0})
+        else:
+            journal.append_measurements(a_few_rows(of))
+    _ = journal.close() if closed else journal.release()
+    permitted = {
+        "operator": purpose != "" and not closed,
+        "supervisor": purpose != "" and authority == "HU",
+        "auditor": True,
+    }[role]
+    reader = {"role": role, "who": "N. N.", "authority": authority, "purpose": purpose, "time_us": START_US}
+    try:
+        found = list(read_journal(path, **reader))
+    except NotAuthorisedError:
+        found = None
+    assert (found is not None) == permitted
+    entries = list(read_accesses(path, role="auditor", who="the test", purpose="", time_us=START_US))[:-1]
+    assert [one.kind for one in entries] == (["access", "disclosed"] if permitted else ["refused"])
+    assert entries[0].facts["who"] == "N. N."
+    for record in found or ():
+        if not purpose:
+            assert not record.personal
+            assert "lat_deg" not in record.facts
+        if role == "operator" and record.kind == "event":
+            assert record.facts["authority"] == authority
+        if role == "operator" and record.kind == "measurements":
+            z = record.measurements()
+            assert {z.sensors[k].authority for k in z.sensor_id} == {authority}
+            assert all(count == 0 or SENSORS[k].authority == authority for k, count in enumerate(record.facts["rows"]))
+    n_seen = sum(record.kind == "event" for record in found or ())
+    n_rows = sum(sum(record.facts["rows"]) for record in found or () if record.kind == "measurements")
+    mine = [authority] if role == "operator" else AUTHORITIES
+    if permitted:
+        assert n_seen == sum(what == "event" and of in mine for what, of in happenings)
+        rows_of = [SENSORS[k].authority for what, of in happenings if what == "rows" for k in of]
+        assert n_rows == sum(who in mine for who in rows_of)
 
 
 DAMAGE = st.tuples(
