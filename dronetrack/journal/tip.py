@@ -57,7 +57,9 @@ def find_tip(handle: int, path: pathlib.Path) -> tuple[Tip, FormatError | None]:
     if fault is None:
         return tip, None
     if not tip.n_records:
-        raise FormatError(f"{path}: {fault} Nothing was ever acknowledged in it.", offset=fault.offset)
+        begun = fault.offset or stop < len(PREAMBLE)
+        more = " Nothing was ever acknowledged in it: begin it anew." if begun else ""
+        raise FormatError(f"{path}: {fault}{more}", offset=fault.offset)
     if tip.closed or acknowledged_behind(handle, tip.end, stop) > tip.n_records:
         raise FormatError(
             f"{path}: record {tip.n_records} at byte {tip.end} is damaged, and was whole once: "

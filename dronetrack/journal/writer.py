@@ -133,7 +133,12 @@ class Journal:
         about = {"version": VERSION, "purpose": purpose, "authority": authority, "operation": operation}
         policy = Policy(sync, group_bytes, group_us)
         policy.check()
-        return cls._begin(path, open_for_writing(path, anew=True), about, time_us, policy)
+        handle = open_for_writing(path, anew=True)
+        try:
+            return cls._begin(path, handle, about, time_us, policy)
+        except BaseException:
+            path.unlink(missing_ok=True)  # ours, and nothing in it was acknowledged
+            raise
 
     @classmethod
     def open(
@@ -250,18 +255,19 @@ class Journal:
         InputError
             If the kind, the time or a fact cannot be written.
         FormatError
-            If the journal is released, or a group became full and could not be written; nothing appended is lost.
+            If the journal is released, or a full group could not be written: then this record was not added, and
+            none before it is lost.
         """
         if not isinstance(time_us, _WHOLE):
             raise InputError(f"time_us is a whole number of microseconds; got {time_us!r}.")
+        if kind in OWN_KINDS:
+            raise InputError(f"records of kind {kind!r} are the journal's own; choose another kind.")
         self._make_room(time_us)
         if PERSONAL_FACTS.isdisjoint(facts):
             kept, private = facts, {}
         else:
             kept = {name: value for name, value in facts.items() if name not in PERSONAL_FACTS}
             private = {name: value for name, value in facts.items() if name in PERSONAL_FACTS}
-        if kind in OWN_KINDS:
-            raise InputError(f"records of kind {kind!r} are the journal's own; got facts {list(facts)} for one.")
         return self._append(kind, time_us, kept, personal_part([bytes(personal)] if personal else [], private))
 
     def append_measurements(self, z: Measurements) -> int:
@@ -423,8 +429,8 @@ class Journal:
     def _mark_released(self) -> None:
         if self._policy.mark and self._n_records > self._n_marked:
             self._append("released", self._last_us, {"n_records": self._n_records}, [])
-            self.commit()
             self._n_marked = self._n_records
+            self.commit()
 
     def _sensor_record(self, sensors: tuple[Sensor, ...], time_us: int) -> int:
         """Return the number of the record that holds this table of sensors; written once as long as it stays."""
@@ -460,7 +466,8 @@ class Journal:
             self._group.put_before(group)
             raise
         if not is_at(self._handle, self.path):
-            self._rescue(self._end + group.n_bytes)
+            self._group.put_before(group)
+            self._rescue()
         self._end += group.n_bytes
         self._n_safe += group.n_records
 
@@ -483,9 +490,11 @@ class Journal:
             )
         self.commit()
 
-    def _rescue(self, size: int) -> None:
-        """Copy the whole journal beside the place that it was taken from, and say so."""
-        copy = copy_aside(self._handle, size, self.path)
+    def _rescue(self) -> None:
+        """Copy the whole journal, with what waits, beside the place that it was taken from, and say so."""
+        with said(self.path, "written"):
+            end = write_at(self._handle, self._group.pieces, self._end)
+        copy = copy_aside(self._handle, end, self.path)
         self._fault = (
             f"{self.path}: the journal was removed or replaced while it was written; all {self._n_records} records "
             f"are in {copy}. Put it in its place, and open it."
