@@ -122,7 +122,7 @@ def kind_code(kind: str) -> bytes:
     """
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise InputError(f"the kind of a record is 1 to 20 lower-case letters and underscores; got {kind!r}.")
-    return kind.encode("ascii")
+    return kind.encode("ascii").ljust(20, b"\0")
 
 
 def kept_part(facts: Mapping[str, Any]) -> bytes:

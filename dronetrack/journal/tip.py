@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dronetrack.errors import FormatError
 from dronetrack.journal.place import BLOCK, open_for_reading
-from dronetrack.journal.records import GENESIS, PREAMBLE, SIZE, WHOLE, read_header, scan
+from dronetrack.journal.records import GENESIS, PREAMBLE, SIZE, WHOLE, kind_code, read_header, scan
 
 
 class Tip(NamedTuple):
@@ -25,7 +25,7 @@ class Tip(NamedTuple):
 
 
 START = Tip(len(PREAMBLE), 0, GENESIS, 0, 0, {}, closed=False)
-CLOSED = b"closed".ljust(20, b"\0")
+CLOSED = kind_code("closed")
 
 
 def find_tip(handle: int, path: pathlib.Path) -> tuple[Tip, FormatError | None]:

@@ -9,11 +9,21 @@ from typing import Any, Self
 
 from dronetrack.errors import FormatError
 from dronetrack.journal.place import is_being_written, open_for_reading
-from dronetrack.journal.records import CUT_SHORT, PURGED, Found, access_log_of, as_written, scan, seal_message
+from dronetrack.journal.records import (
+    CUT_SHORT,
+    PURGED,
+    Found,
+    access_log_of,
+    as_written,
+    kind_code,
+    scan,
+    seal_message,
+)
 from dronetrack.journal.retention import Gone
 
 Check = Callable[[bytes, bytes], object]
-_TELLING = ("purge", "repair", "disclosed", "closed")
+_OPENED, _PURGE = kind_code("opened"), kind_code("purge")
+_TELLING = frozenset(map(kind_code, ("purge", "repair", "disclosed", "closed")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +159,7 @@ class _Proof:
 
     def _see(self, found: Found) -> None:
         header = found.header
-        number, kind = header.sequence, header.name
+        number, kind = header.sequence, header.kind
         if self.of_log:
             self.states.append({"n_records": number + 1, "digest": header.digest.hex()})
         if header.personal_size:
@@ -159,13 +169,13 @@ class _Proof:
             self.digest_seen = self.digest_seen or digest == self.digest
             if self.known.get(number, digest) != digest:
                 self.fault(number, "the log of accesses knows another record here: the journal was written anew.")
-        if (number == 0) != (kind == "opened"):
-            self.fault(number, f"a journal begins with a record 'opened', once; this is {kind!r}.")
-        if self.closing is not None and kind != "purge":
-            self.fault(number, f"a record {kind!r} stands behind the end of the journal.")
+        if (number == 0) != (kind == _OPENED):
+            self.fault(number, f"a journal begins with a record 'opened', once; this is {header.name!r}.")
+        if self.closing is not None and kind != _PURGE:
+            self.fault(number, f"a record {header.name!r} stands behind the end of the journal.")
         if kind in _TELLING:
             with as_written(found.offset):
-                self._hear(number, kind, found.kept_facts())
+                self._hear(number, header.name, found.kept_facts())
 
     def _hear(self, number: int, kind: str, facts: dict[str, Any]) -> None:
         if kind == "purge":
