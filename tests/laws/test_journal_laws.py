@@ -70,7 +70,7 @@ def tables(draw):
         return draw(arrays.arrays(dtype, (n, *shape), elements=elements))
 
     return Measurements(
-        time_us=np.sort(column(np.int64, (), st.integers(-(2**63), 2**63 - 1))),
+        time_us=np.sort(column(np.int64, (), st.integers(-(2**62), 2**62))),
         sensor_id=column(np.int32, (), st.integers(0, len(sensors) - 1)),
         kind=column(np.int8, (), st.integers(0, 3)),
         z=column(np.float64, (3,), bits),
