@@ -29,6 +29,7 @@ _ROOMS = {
     "Frames": "mavlink",
     "Fusion": "mission",
     "InputError": "errors",
+    "Journal": "journal",
     "LinearBank": "bank",
     "Measurements": "measurements",
     "Mission": "mission",
@@ -59,7 +60,10 @@ _ROOMS = {
     "measurements_of": "measurements",
     "merge": "measurements",
     "open_telemetry": "live",
+    "purge": "journal",
+    "read_accesses": "journal",
     "read_batches": "mavlink",
+    "read_journal": "journal",
     "read_log_info": "mavlink",
     "read_messages": "mavlink",
     "read_mission": "mission",
@@ -73,6 +77,7 @@ _ROOMS = {
     "track": "filtering",
     "track_on_road": "driving",
     "traffic": "mavlink",
+    "verify_journal": "journal",
     "warm_up": "warm",
 }
 
@@ -94,6 +99,11 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.journal import Journal as Journal
+    from dronetrack.journal import purge as purge
+    from dronetrack.journal import read_accesses as read_accesses
+    from dronetrack.journal import read_journal as read_journal
+    from dronetrack.journal import verify_journal as verify_journal
     from dronetrack.live import open_telemetry as open_telemetry
     from dronetrack.mavlink import Decoder as Decoder
     from dronetrack.mavlink import Frames as Frames
