@@ -1,8 +1,11 @@
 """How does one tell it on a terminal? The timeline of a mission in words."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from dronetrack.mission import Fusion
+if TYPE_CHECKING:
+    from dronetrack.mission import Fusion
 
 _TEXT = {
     "track_started": "track {track_id} started",
@@ -44,7 +47,7 @@ def event_text(event: dict) -> str:
     return _TEXT.get(kind, kind.replace("_", " ")).format(**known)
 
 
-def timeline_lines(fusion: Fusion) -> list[tuple[str, str, str]]:
+def timeline_lines(fusion: "Fusion") -> list[tuple[str, str, str]]:
     """Return the timeline as (time of day, words, style) for a terminal.
 
     Parameters
@@ -60,7 +63,7 @@ def timeline_lines(fusion: Fusion) -> list[tuple[str, str, str]]:
     return [(event["time"][11:21], event_text(event), _COLOURS.get(event["kind"], "")) for event in fusion.events]
 
 
-def summary_lines(fusion: Fusion) -> list[str]:
+def summary_lines(fusion: "Fusion") -> list[str]:
     """Sum a fused mission up in a few lines: how long, how sure, what was refused.
 
     Parameters

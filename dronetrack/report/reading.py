@@ -1,0 +1,392 @@
+"""How does a journal become a story? Every record is read once, by somebody with a role and a purpose."""
+
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dronetrack import geodesy
+from dronetrack.errors import InputError
+from dronetrack.handover import ACTS
+from dronetrack.handover.custody import HOLDER
+from dronetrack.journal import Record, Verification, read_accesses, read_journal, verify_journal
+from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, TICK, Measurements
+from dronetrack.report.story import (
+    Access,
+    Basis,
+    Duty,
+    Gap,
+    Grant,
+    Moment,
+    Party,
+    Passage,
+    Refusal,
+    Seal,
+    Source,
+    Stint,
+    Story,
+    zone_of,
+)
+from dronetrack.tracks import COASTING, Track
+
+Facts = Mapping[str, Any]
+
+SILENT_US = 2_000_000  # rows farther apart leave the target unseen
+UNSEEN_US = 1_000_000  # shorter stretches are not worth telling
+_TWO_SIDED = 2.0 * 1.959964  # standard deviations in a 95 % interval
+_COMPONENTS = {LINE_OF_SIGHT: 2, POSITION: 3, HEIGHT: 1}
+
+
+def read_story(
+    path: str | pathlib.Path, *, who: str, role: str, purpose: str, time_us: int, told_us: int | None = None
+) -> Story:
+    """Read a journal and its log of accesses into a story. Both readings are logged, as every reading is.
+
+    Parameters
+    ----------
+    path : str or Path
+        The journal.
+    who : str
+        Who makes the report.
+    role : {"supervisor", "auditor"}
+        As what; an operator sees their own authority's part alone, and cannot report on an operation.
+    purpose : str
+        What for.
+    time_us : int
+        When it is read, for the log. [us, UTC]
+    told_us : int, optional
+        Time of the report; by default that of the journal's last record. [us, UTC]
+
+    Returns
+    -------
+    Story
+        The same journal gives the same story.
+
+    Raises
+    ------
+    NotAuthorisedError
+        If the role may not read this; the refusal is recorded.
+    InputError
+        If the role is another, or the journal tells of no operation.
+    FormatError
+        If it is no journal, or damaged.
+    """
+    if role not in ("supervisor", "auditor"):
+        raise InputError(f"a report is made by a supervisor or an auditor; got {role!r}.")
+    reader = {"who": who, "role": role, "purpose": purpose, "time_us": time_us}
+    proof = verify_journal(path)
+    accesses = _accesses(list(read_accesses(path, **reader))[:-1])  # the last is this very reading
+    told = _Told()
+    for record in read_journal(path, **reader):
+        told.hear(record)
+    return told.story(Access(time_us, who, role, purpose), accesses, proof, told_us)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the records told so far."""
+
+    about: Facts = field(default_factory=dict)
+    mandate: Facts = field(default_factory=dict)
+    last_us: int = 0
+    n_purged: int = 0
+    span_us: list[int] = field(default_factory=list)
+    events: list[Record] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
+    sources: dict[str, "_Heard"] = field(default_factory=dict)
+    refusals: dict[tuple[str, str, str], Refusal] = field(default_factory=dict)
+    looks: list[Access] = field(default_factory=list)
+
+    def hear(self, record: Record) -> None:
+        """Take one record in."""
+        self.last_us = max(self.last_us, record.time_us)
+        self.n_purged += record.purged
+        if record.kind == "opened":
+            self.about = record.facts
+        elif record.kind == "operation":
+            self.mandate = record.facts["mandate"]
+            self.grants += [_grant(one) for one in self.mandate["authorisations"]]
+        elif record.kind == "measurements":
+            self._hear_measurements(record)
+        elif record.kind == "track" and not record.purged:
+            self.tracks.append(record.track())
+        elif record.kind == "refused":
+            self._hear_refused(record)
+        elif record.kind == "event":
+            self._hear_event(record)
+
+    def _hear_measurements(self, record: Record) -> None:
+        self.span_us += [record.facts["start_us"], record.time_us]
+        rows = None if record.purged else record.measurements()
+        for number, (sensor, count) in enumerate(zip(record.sensors, record.facts["rows"], strict=True)):
+            if count:
+                heard = self.sources.setdefault(sensor.name, _Heard(sensor.name, sensor.authority))
+                heard.add(count, record.facts["start_us"], record.time_us, rows, number)
+
+    def _hear_refused(self, record: Record) -> None:
+        start, stop = record.facts["from_us"], record.time_us
+        self.span_us += [start, stop]
+        for one in record.facts["refused"]:
+            key = one["sensor"], one["rule"], one["article"]
+            before = self.refusals.get(key)
+            rows = one["rows"] + (before.rows if before else 0)
+            first = before.first_us if before else start
+            self.refusals[key] = Refusal(
+                one["sensor"], one["authority"], one["article"], one["rule"], rows, first, stop
+            )
+
+    def _hear_event(self, record: Record) -> None:
+        facts = record.facts
+        self.events.append(record)
+        if facts["kind"] == "act_authorise":
+            self.grants.append(_grant(facts["authorisation"]))
+        elif facts["kind"] == "consulted":
+            self.looks.append(Access(record.time_us, facts["authority"], "view", facts.get("purpose", "")))
+        elif facts["kind"].startswith("handover_"):
+            self.span_us.append(record.time_us)
+
+    def story(self, told_by: Access, accesses: list[Access], proof: Verification, told_us: int | None) -> Story:
+        """Put together what was told."""
+        if not self.span_us:
+            raise InputError("the journal tells of no operation: it holds neither measurements nor changes of custody.")
+        begin_us, end_us = min(self.span_us), max(self.span_us)
+        home = self.mandate.get("home", self.about.get("authority", ""))
+        host = self.mandate.get("host", "")
+        stints = _stints(self.events, self.mandate, begin_us, end_us)
+        track = _joined(self.tracks)
+        looks = sorted([*self.looks, *accesses], key=lambda one: one.time_us)
+        return Story(
+            operation=self.about.get("operation", ""),
+            purpose=self.about.get("purpose", ""),
+            home=home,
+            host=host,
+            parties=_parties(self.mandate, home, host, self.sources.values()),
+            basis=_basis(self.mandate, self.grants),
+            begin_us=begin_us,
+            end_us=end_us,
+            told_us=self.last_us if told_us is None else told_us,
+            track=track,
+            seal=_seal(proof, self.n_purged),
+            told_by=told_by,
+            stints=stints,
+            passages=_passages(self.events, self.mandate, track),
+            moments=tuple(_moments(self.events)),
+            duties=_duties(self.events, self.last_us),
+            gaps=() if track is None else tuple(_gaps(track, stints)),
+            sources=tuple(one.source() for one in sorted(self.sources.values(), key=lambda one: one.name)),
+            refusals=tuple(self.refusals.values()),
+            accesses=tuple(looks),
+            components=_components(track, self.sources.values()),
+        )
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What one sensor said so far."""
+
+    name: str
+    authority: str
+    n_rows: int = 0
+    first_us: int = np.iinfo(np.int64).max
+    last_us: int = np.iinfo(np.int64).min
+    kind: str = ""
+    rows: list[Measurements] = field(default_factory=list)
+
+    def add(self, count: int, start_us: int, stop_us: int, rows: Measurements | None, number: int) -> None:
+        """Count rows, and keep them where they have not been purged."""
+        self.n_rows += count
+        if rows is not None:
+            mine = rows.take(rows.sensor_id == number)
+            start_us, stop_us = int(mine.time_us[0]), int(mine.time_us[-1])
+            self.rows.append(mine)
+        self.first_us, self.last_us = min(self.first_us, start_us), max(self.last_us, stop_us)
+
+    def source(self) -> Source:
+        """Return what the report says of it."""
+        time_us = _column(self.rows, "time_us", np.zeros(0, dtype=np.int64))
+        kinds = _column(self.rows, "kind", np.zeros(0, dtype=np.int8))
+        kind = "drone" if LINE_OF_SIGHT in kinds else "height" if HEIGHT in kinds else "unit"
+        if kind == "unit" and not self.name.endswith(" contact"):
+            kind = "place"
+        nowhere = np.full((len(time_us), 3), np.nan)
+        seen_from = {"drone": "site_ecef_m", "unit": "z"}.get(kind)
+        lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(_column(self.rows, seen_from, nowhere) if seen_from else nowhere)
+        about = (self.n_rows, self.first_us, self.last_us)
+        return Source(self.name, self.authority, kind, *about, time_us=time_us, lat_deg=lat_deg, lon_deg=lon_deg)
+
+
+def _column(rows: Sequence[Measurements], name: str, empty: NDArray) -> NDArray:
+    return np.concatenate([getattr(one, name) for one in rows]) if rows else empty
+
+
+def _joined(tracks: Sequence[Track]) -> Track | None:
+    """Return the rows of one track from the pieces in which they were recorded."""
+    if not tracks:
+        return None
+    columns = ("time_us", "status", "state", "cov", "nis", "n_sensors")
+    whole = {name: np.concatenate([getattr(one, name) for one in tracks]) for name in columns}
+    return Track(**whole, track_id=tracks[0].track_id)
+
+
+def _parties(mandate: Facts, home: str, host: str, heard: Iterable[_Heard]) -> tuple[Party, ...]:
+    known = {one["id"]: one for one in mandate.get("authorities", ())}
+    others = {one.authority for one in heard if one.authority}
+    ids = dict.fromkeys(one for one in (home, host, *known, *sorted(others)) if one)
+    parties = []
+    for one in ids:
+        country = known.get(one, {}).get("country", one)
+        role = "home" if one == home else "host" if one == host else "other"
+        parties.append(Party(one, known.get(one, {}).get("name", ""), country, role, zone_of(country)))
+    return tuple(parties)
+
+
+def _basis(mandate: Facts, grants: Sequence[Grant]) -> Basis:
+    rules = mandate.get("rules", {})
+    said = tuple((one["article"], one["name"], one["text"]) for one in rules.get("rules", ()))
+    title = rules.get("title", "")
+    return Basis(rules.get("name", ""), title, said, tuple(grants), mandate.get("basis", ""), mandate.get("offence", ""))
+
+
+def _grant(plain: Facts) -> Grant:
+    times = (plain[key] for key in ("issued_us", "valid_from_us", "valid_until_us"))
+    return Grant(plain["issuer"], plain["recipient"], *times, conditions=tuple(plain["conditions"]))
+
+
+def _changes(events: Sequence[Record]) -> list[tuple[Record, str]]:
+    """Return the events that changed custody, with the state to which each led."""
+    prefix = "handover_"
+    return [(one, one.facts["kind"].removeprefix(prefix)) for one in events if one.facts["kind"].startswith(prefix)]
+
+
+def _stints(events: Sequence[Record], mandate: Facts, begin_us: int, end_us: int) -> tuple[Stint, ...]:
+    """Return the states of custody; the first is home's own, by its own law."""
+    if not mandate:
+        return ()
+    own = next((one["article"] for one in mandate["rules"]["rules"] if one["name"] == "own_territory"), "")
+    holder = mandate["home"]
+    found = [(begin_us, "home", holder, mandate["home"], own, "opened")]
+    for record, state in _changes(events):
+        if state != "lost":
+            holder = mandate.get(HOLDER.get(state, ""), "")
+        facts = record.facts
+        found.append((record.time_us, state, holder, facts["authority"], facts["article"], facts["cause"]))
+    ends = [*(one[0] for one in found[1:]), max(end_us, found[-1][0])]
+    told = [Stint(start, stop, *rest) for (start, *rest), stop in zip(found, ends, strict=True)]
+    return tuple(one for one in told if one.end_us > one.start_us or one is told[-1])
+
+
+def _passages(events: Sequence[Record], mandate: Facts, track: Track | None) -> tuple[Passage, ...]:
+    country = {one["id"]: one["country"] for one in mandate.get("authorities", ())}
+    sides = [country.get(mandate.get(role, ""), "") for role in ("home", "host")]
+    passages = []
+    for record in events:
+        facts = record.facts
+        if "crossed_us" not in facts:
+            continue
+        leaving, entering = reversed(sides) if facts["cause"] == "crossed_back" else sides
+        spread_s = (facts["crossed_late_us"] - facts["crossed_early_us"]) * 1e-6 / _TWO_SIDED
+        where = _where(track, facts["crossed_us"])
+        told = (facts["crossed_us"], spread_s, leaving, entering, *where, facts["probability"], facts.get("place", ""))
+        passages.append(Passage(*told))
+    return tuple(passages)
+
+
+def _where(track: Track | None, time_us: int) -> tuple[float, float]:
+    if track is None or not track.time_us[0] <= time_us <= track.time_us[-1]:
+        return np.nan, np.nan
+    there = track.at([time_us])
+    return float(there.lat_deg[0]), float(there.lon_deg[0])
+
+
+def _moments(events: Sequence[Record]) -> Iterable[Moment]:
+    """Yield acts, refusals and conclusions; what only begins or fulfils a duty stands among the duties."""
+    for record in events:
+        facts = record.facts
+        kind, cause = facts["kind"], facts["cause"]
+        head = record.sequence, record.time_us
+        whose = facts["authority"], facts["article"]
+        note = str(facts.get("note", ""))
+        if kind.startswith("handover_"):
+            state = kind.removeprefix("handover_")
+            if cause in ACTS:
+                yield Moment(*head, "act", cause, *whose, state=state, words=note)
+            else:
+                yield Moment(*head, "event", "custody", *whose, state=state, about=cause)
+        elif kind == "act_refused":
+            yield Moment(*head, "refused", cause, *whose, about=facts.get("rule", ""), words=note)
+        elif kind.startswith("act_"):
+            yield Moment(*head, "act", kind.removeprefix("act_"), *whose, words=note)
+        elif kind.endswith("_missed"):
+            yield Moment(*head, "event", "missed", *whose, about=kind.removesuffix("_missed"))
+        elif kind == "deadline_changed":
+            yield Moment(*head, "event", kind, *whose)
+
+
+def _duties(events: Sequence[Record], last_us: int) -> tuple[Duty, ...]:
+    """Return what was owed; a duty that is done is the oldest of its kind that was still owed."""
+    owed: list[dict[str, Any]] = []
+    for record in events:
+        what, _, step = record.facts["kind"].rpartition("_")
+        facts = record.facts
+        if step == "owed":
+            whose = {"authority": facts["authority"], "article": facts["article"]}
+            times = {"owed_us": facts["since_us"], "due_us": facts["due_us"], "done_us": None}
+            owed.append({"what": what, **whose, **times, "policy": facts["policy"], "end_us": last_us})
+        elif step == "done":
+            open_one = next((one for one in owed if one["what"] == what and one["done_us"] is None), None)
+            if open_one is not None:
+                open_one["done_us"] = record.time_us
+    return tuple(Duty(**one) for one in owed)
+
+
+def _gaps(track: Track, stints: Sequence[Stint]) -> Iterable[Gap]:
+    """Yield the stretches in which nobody saw the target: coasting, or without rows."""
+    time_us = track.time_us
+    unseen = (track.status[1:] == COASTING) | (np.diff(time_us) > SILENT_US)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], unseen, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        begin, end = int(time_us[start]), int(time_us[stop])
+        if end - begin >= UNSEEN_US:
+            kind = "coasting" if np.any(track.status[start + 1 : stop + 1] == COASTING) else "silent"
+            holder = next((one.holder for one in reversed(stints) if one.start_us <= begin), "")
+            yield Gap(begin, end, kind, holder)
+
+
+def _components(track: Track | None, heard: Iterable[_Heard]) -> NDArray[np.int8]:
+    """Return how many numbers the one measurement at the time of each row had; 0 where there was none, or several."""
+    if track is None:
+        return np.zeros(0, dtype=np.int8)
+    rows = [part for one in heard for part in one.rows]
+    kinds = _column(rows, "kind", np.zeros(0, dtype=np.int8))
+    real = kinds != TICK
+    times, at, counts = np.unique(
+        _column(rows, "time_us", np.zeros(0, dtype=np.int64))[real], return_index=True, return_counts=True
+    )
+    sizes = np.array([_COMPONENTS.get(kind, 0) for kind in range(max(_COMPONENTS) + 1)], dtype=np.int8)
+    single = np.where(counts == 1, sizes[kinds[real][at]], 0).astype(np.int8)
+    place = np.clip(np.searchsorted(times, track.time_us), 0, max(len(times) - 1, 0))
+    if not len(times):
+        return np.zeros(len(track), dtype=np.int8)
+    return np.where(times[place] == track.time_us, single[place], 0).astype(np.int8)
+
+
+def _accesses(records: Sequence[Record]) -> list[Access]:
+    """Return who read, and who was refused; what was given stands beside it in the log itself."""
+    told = []
+    for record in records:
+        facts = record.facts
+        if record.kind in ("access", "refused"):
+            role = f"{facts['role']}_refused" if record.kind == "refused" else facts["role"]
+            told.append(Access(record.time_us, facts["who"], role, facts["purpose"]))
+    return told
+
+
+def _seal(proof: Verification, purged: int) -> Seal:
+    bad = proof.first_bad
+    if not proof.ok and bad is None:
+        bad = proof.n_records
+    return Seal(proof.n_records, proof.digest, bad, "" if proof.ok else proof.reason, proof.closed, purged, len(proof.repairs))
