@@ -47,8 +47,10 @@ _ROOMS = {
     "Tracker": "tracker",
     "Tracks": "tracks",
     "UnitReports": "units",
+    "Watch": "border",
     "check_gimbal_frame": "sensing",
     "contacts": "sensing",
+    "country_of": "border",
     "from_filterpy": "bank",
     "fuse": "mission",
     "geo_targets": "sensing",
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from dronetrack.border import Border as Border
     from dronetrack.border import Crossing as Crossing
     from dronetrack.border import Crossings as Crossings
+    from dronetrack.border import Watch as Watch
+    from dronetrack.border import country_of as country_of
     from dronetrack.driving import AlongRoad as AlongRoad
     from dronetrack.driving import track_on_road as track_on_road
     from dronetrack.errors import DivergedError as DivergedError
