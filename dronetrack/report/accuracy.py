@@ -74,7 +74,7 @@ def draw_accuracy(story: Story, catalogue: Catalogue) -> str:
     clock = Clock(story.begin_us, story.end_us)
     bottom = TOP + UPPER + BETWEEN + LOWER
     title, description = catalogue.say("accuracy.picture"), catalogue.say("accuracy.description")
-    sheet = Sheet(WIDTH, bottom + 24.0, name="accuracy", title=title, description=description)
+    sheet = Sheet(WIDTH, bottom + 24.0, name="accuracy-picture", title=title, description=description)
     draw_times(sheet, story, catalogue, clock, ["UTC"], TOP, bottom)
     for gap in story.gaps:
         sheet.rect(clock(gap.start_us), TOP, max(clock(gap.end_us) - clock(gap.start_us), 1.0), UPPER, "shade")

@@ -77,10 +77,11 @@ def _quality(tell: Teller) -> str:
     whole = catalogue.say("summary.whole" if story.seal.first_bad is None else "summary.broken")
     if story.track is None:
         return catalogue.say("summary.purged", record=whole)
+    longest_us = max((one.end_us - one.start_us for one in story.gaps), default=0)
     return catalogue.say(
-        "summary.quality",
+        "summary.quality" if longest_us else "summary.quality_seen",
         span=catalogue.duration(int(story.track.time_us[-1] - story.track.time_us[0])),
-        gap=catalogue.duration(max((one.end_us - one.start_us for one in story.gaps), default=0)),
+        gap=catalogue.duration(longest_us),
         metres=catalogue.number(float(np.median(story.track.ellipse_m[:, 0])), 1),
         record=whole,
     )

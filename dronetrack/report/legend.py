@@ -75,6 +75,7 @@ _SIGNS: dict[str, Callable[[Sheet], None]] = {
     "band": _box("band", 4.0, 12.0),
     "passage": _shape(STAR, "crossing edge", stroke_width=1.2),
     "border": _stroke("line-ink", stroke_width=1.8, stroke_dasharray="10 3 2 3"),
+    "post": _shape("M-5 -5L5 5M5 -5L-5 5", "line-quiet", stroke_width=2.0),
     "drone": _shape("M0 -8L7.5 6H-7.5Z", "other"),
     "unit": _shape("M-6 -6H6V6H-6Z", "other"),
     "major": _stroke("line-home", stroke_width=1.8),

@@ -27,7 +27,8 @@ BAND_ROWS = 600  # rows whose ellipses make the band
 STAR = "M0 -10L2.6 -3.6L9.5 -3.1L4.2 1.4L5.9 8.1L0 4.4L-5.9 8.1L-4.2 1.4L-9.5 -3.1L-2.6 -3.6Z"
 
 _EARTH_M = 6_378_137.0
-_FINEST_PX = 0.15  # a bend smaller than this is left out of a line
+_FINEST_PX = 0.2  # a bend smaller than this is left out of a line
+_MOST_POINTS = 4000  # of one line: a long way is drawn from rows at equal distances
 DASHES = {"home": "none", "host": "14 4", "other": "2 4", "nobody": "2 5"}
 
 
@@ -105,7 +106,7 @@ def draw_map(story: Story, catalogue: Catalogue, border: Border | None) -> str:
     height = float(np.clip(WIDTH * north_m / east_m, LOWEST, HIGHEST))
     scale = 1.12 * max(east_m / WIDTH, north_m / height)
     words = catalogue.say("map.title"), catalogue.say("map.description", place=_places(story, catalogue))
-    sheet = Sheet(WIDTH, height, name="map", title=words[0], description=words[1])
+    sheet = Sheet(WIDTH, height, name="map-picture", title=words[0], description=words[1])
     _draw(sheet, story, catalogue, border, _Chart(*middle, scale, height))
     return sheet.markup()
 
@@ -161,6 +162,7 @@ def _draw(sheet: Sheet, story: Story, catalogue: Catalogue, border: Border | Non
         _draw_place(frame, source, story, chart, labels)
     _write_times(frame, ticks, story, catalogue, labels)
     if border is not None:
+        _draw_posts(frame, border, story, chart, labels)
         _name_sides(sheet, border, chart, labels)
     _draw_scale(sheet, catalogue, chart)
     sheet.group(class_="still").rect(0.5, 0.5, WIDTH - 1.0, chart.height - 1.0, "line-quiet", stroke_width=1.0)
@@ -170,16 +172,37 @@ def _draw_border(sheet: Sheet, border: Border, chart: _Chart) -> None:
     import shapely
 
     window = chart.window_deg(0.2)
-    for look, ring in (("side-home", border.home_ring_deg), ("side-host", border.host_ring_deg)):
-        if len(ring):
-            inside = shapely.clip_by_rect(shapely.make_valid(shapely.Polygon(ring)), *window)
-            sheet.path(_area(inside, chart), look, fill_rule="evenodd")
-    line = shapely.clip_by_rect(shapely.LineString(np.column_stack([border.line_lon_deg, border.line_lat_deg])), *window)
-    for part in shapely.get_parts(line):
-        d = _way(*np.asarray(part.coords).T[::-1], chart)
-        sheet.path(d, "line-paper", stroke_width=4.0, vector_effect="non-scaling-stroke")
-        dash = {"stroke_dasharray": "10 3 2 3", "vector_effect": "non-scaling-stroke"}
-        sheet.path(d, "line-ink", stroke_width=1.8, **dash)
+    sides = (
+        ("side-home", border.home_rings_deg, border.home_offsets),
+        ("side-host", border.host_rings_deg, border.host_offsets),
+    )
+    for look, rings, offsets in sides:
+        areas = [shapely.make_valid(shapely.Polygon(ring)) for ring in _cut(rings, offsets)]
+        inside = [_area(shapely.clip_by_rect(area, *window), chart) for area in areas]
+        sheet.path("".join(inside), look, fill_rule="evenodd")
+    vertices = np.column_stack([border.line_lon_deg, border.line_lat_deg])
+    lines = [shapely.LineString(part) for part in _cut(vertices, border.line_offsets)]
+    shown = shapely.get_parts(shapely.clip_by_rect(shapely.MultiLineString(lines), *window))
+    d = "".join(_way(*np.asarray(part.coords).T[::-1], chart) for part in shown)
+    sheet.path(d, "line-paper", stroke_width=4.0, vector_effect="non-scaling-stroke")
+    dash = {"stroke_dasharray": "10 3 2 3", "vector_effect": "non-scaling-stroke"}
+    sheet.path(d, "line-ink", stroke_width=1.8, **dash)
+
+
+def _cut(vertices: Floats, offsets: NDArray[np.int64]) -> list[Floats]:
+    """Return the parts of flat columns."""
+    return [part for part in np.split(vertices, offsets[1:-1]) if len(part) > 1]
+
+
+def _draw_posts(sheet: Sheet, border: Border, story: Story, chart: _Chart, labels: "_Labels") -> None:
+    """Draw the official crossing points that the target did not take."""
+    taken = {one.place for one in story.passages}
+    for name, lat_deg, lon_deg in border.posts:
+        x, y = (float(one) for one in chart(np.array(lat_deg), np.array(lon_deg)))
+        if name not in taken and 0.0 < x < WIDTH and 0.0 < y < chart.height:
+            sheet.fixed(x, y).path("M-5 -5L5 5M5 -5L-5 5", "line-quiet", stroke_width=2.0)
+            labels.reserve(x, y, 5.0)
+            labels.write(sheet, x, y, [name], look="quiet", size=10.5)
 
 
 def _draw_way(sheet: Sheet, source: Source, story: Story, chart: _Chart) -> None:
@@ -435,11 +458,12 @@ def _way(lat_deg: Floats, lon_deg: Floats, chart: _Chart) -> str:
     """Return the path of a line of places, without bends too small to see."""
     import shapely
 
-    x, y = chart(lat_deg, lon_deg)
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.sum() < 2:
+    known = np.flatnonzero(np.isfinite(lat_deg))
+    if len(known) < 2:
         return ""
-    line = shapely.simplify(shapely.LineString(np.column_stack([x[known], y[known]])), _FINEST_PX)
+    rows = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), _MOST_POINTS)).astype(np.int64))]
+    points = np.column_stack(chart(lat_deg[rows], lon_deg[rows]))
+    line = shapely.simplify(shapely.LineString(points), _FINEST_PX)
     return polyline(*np.asarray(line.coords).T)
 
 

@@ -109,6 +109,10 @@ class Teller:
         name = (party.name or self.catalogue.country(party.country)) if party else self.catalogue.country(code)
         return name if name == code else f"{name} ({code})"
 
+    def cite(self, article: str, below: str = "") -> Cell:
+        """Return the cell of an article."""
+        return Cell(self.cited(article), below, look="cite")
+
     def cited(self, article: str) -> str:
         """Return an article as the language cites it, a dash for none."""
         return self.catalogue.article(article) if article else "–"

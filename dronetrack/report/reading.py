@@ -3,13 +3,13 @@
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack import geodesy
-from dronetrack.errors import InputError
+from dronetrack.errors import FormatError, InputError
 from dronetrack.handover import ACTS
 from dronetrack.handover.custody import HOLDER
 from dronetrack.journal import Record, Verification, read_accesses, read_journal, verify_journal
@@ -34,7 +34,7 @@ from dronetrack.tracks import COASTING, Track
 
 Facts = Mapping[str, Any]
 
-SILENT_US = 2_000_000  # rows farther apart leave the target unseen
+SILENT_US, SILENT_STEPS = 2_000_000, 5.0  # rows farther apart, and that many usual steps, leave the target unseen
 UNSEEN_US = 1_000_000  # shorter stretches are not worth telling
 _TWO_SIDED = 2.0 * 1.959964  # standard deviations in a 95 % interval
 _COMPONENTS = {LINE_OF_SIGHT: 2, POSITION: 3, HEIGHT: 1}
@@ -72,7 +72,8 @@ def read_story(
     InputError
         If the role is another, or the journal tells of no operation.
     FormatError
-        If it is no journal, or damaged.
+        If it is no journal. Of a damaged one the story tells what stands before the first bad record, and its seal
+        says so.
     """
     if role not in ("supervisor", "auditor"):
         raise InputError(f"a report is made by a supervisor or an auditor; got {role!r}.")
@@ -80,8 +81,13 @@ def read_story(
     proof = verify_journal(path)
     accesses = _accesses(list(read_accesses(path, **reader))[:-1])  # the last is this very reading
     told = _Told()
-    for record in read_journal(path, **reader):
-        told.hear(record)
+    try:
+        for record in read_journal(path, **reader):
+            told.hear(record)
+    except FormatError:
+        if proof.ok:
+            raise
+        # The page says so at its head, and tells what stands before the first bad record.
     return told.story(Access(time_us, who, role, purpose), accesses, proof, told_us)
 
 
@@ -97,6 +103,7 @@ class _Told:
     events: list[Record] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+    rows: list["_Rows"] = field(default_factory=list)
     sources: dict[str, "_Heard"] = field(default_factory=dict)
     refusals: dict[tuple[str, str, str], Refusal] = field(default_factory=dict)
     looks: list[Access] = field(default_factory=list)
@@ -121,11 +128,16 @@ class _Told:
 
     def _hear_measurements(self, record: Record) -> None:
         self.span_us += [record.facts["start_us"], record.time_us]
-        rows = None if record.purged else record.measurements()
-        for number, (sensor, count) in enumerate(zip(record.sensors, record.facts["rows"], strict=True)):
+        heard = [
+            self.sources.setdefault(one.name, _Heard(one.name, one.authority, len(self.sources)))
+            for one in record.sensors
+        ]
+        for one, count in zip(heard, record.facts["rows"], strict=True):
             if count:
-                heard = self.sources.setdefault(sensor.name, _Heard(sensor.name, sensor.authority))
-                heard.add(count, record.facts["start_us"], record.time_us, rows, number)
+                one.add(count, record.facts["start_us"], record.time_us)
+        if not record.purged:
+            numbers = np.array([one.number for one in heard], dtype=np.int32)
+            self.rows.append(_Rows.of(record.measurements(), numbers))
 
     def _hear_refused(self, record: Record) -> None:
         start, stop = record.facts["from_us"], record.time_us
@@ -145,7 +157,7 @@ class _Told:
         if facts["kind"] == "act_authorise":
             self.grants.append(_grant(facts["authorisation"]))
         elif facts["kind"] == "consulted":
-            self.looks.append(Access(record.time_us, facts["authority"], "view", facts.get("purpose", "")))
+            self.looks.append(Access(record.time_us, facts["authority"], "authority", facts.get("purpose", ""), "track"))
         elif facts["kind"].startswith("handover_"):
             self.span_us.append(record.time_us)
 
@@ -157,14 +169,15 @@ class _Told:
         home = self.mandate.get("home", self.about.get("authority", ""))
         host = self.mandate.get("host", "")
         stints = _stints(self.events, self.mandate, begin_us, end_us)
-        track = _joined(self.tracks)
+        track, rows = _joined(self.tracks), _Rows.joined(self.rows)
+        heard = sorted((one for one in self.sources.values() if one.n_rows), key=lambda one: one.name)
         looks = sorted([*self.looks, *accesses], key=lambda one: one.time_us)
         return Story(
             operation=self.about.get("operation", ""),
             purpose=self.about.get("purpose", ""),
             home=home,
             host=host,
-            parties=_parties(self.mandate, home, host, self.sources.values()),
+            parties=_parties(self.mandate, home, host, heard),
             basis=_basis(self.mandate, self.grants),
             begin_us=begin_us,
             end_us=end_us,
@@ -177,50 +190,64 @@ class _Told:
             moments=tuple(_moments(self.events)),
             duties=_duties(self.events, self.last_us),
             gaps=() if track is None else tuple(_gaps(track, stints)),
-            sources=tuple(one.source() for one in sorted(self.sources.values(), key=lambda one: one.name)),
+            sources=tuple(one.source(rows) for one in heard),
             refusals=tuple(self.refusals.values()),
             accesses=tuple(looks),
-            components=_components(track, self.sources.values()),
+            components=_components(track, rows),
         )
 
 
 @dataclass(slots=True)
 class _Heard:
-    """What one sensor said so far."""
+    """What one sensor said so far: how many rows, from when until when."""
 
     name: str
     authority: str
+    number: int
     n_rows: int = 0
     first_us: int = np.iinfo(np.int64).max
     last_us: int = np.iinfo(np.int64).min
-    kind: str = ""
-    rows: list[Measurements] = field(default_factory=list)
 
-    def add(self, count: int, start_us: int, stop_us: int, rows: Measurements | None, number: int) -> None:
-        """Count rows, and keep them where they have not been purged."""
+    def add(self, count: int, start_us: int, stop_us: int) -> None:
+        """Count rows."""
         self.n_rows += count
-        if rows is not None:
-            mine = rows.take(rows.sensor_id == number)
-            start_us, stop_us = int(mine.time_us[0]), int(mine.time_us[-1])
-            self.rows.append(mine)
         self.first_us, self.last_us = min(self.first_us, start_us), max(self.last_us, stop_us)
 
-    def source(self) -> Source:
+    def source(self, rows: "_Rows") -> Source:
         """Return what the report says of it."""
-        time_us = _column(self.rows, "time_us", np.zeros(0, dtype=np.int64))
-        kinds = _column(self.rows, "kind", np.zeros(0, dtype=np.int8))
+        mine = rows.sensor == self.number
+        time_us, kinds, place = rows.time_us[mine], rows.kind[mine], rows.place_ecef_m[mine]
         kind = "drone" if LINE_OF_SIGHT in kinds else "height" if HEIGHT in kinds else "unit"
         if kind == "unit" and not self.name.endswith(" contact"):
             kind = "place"
-        nowhere = np.full((len(time_us), 3), np.nan)
-        seen_from = {"drone": "site_ecef_m", "unit": "z"}.get(kind)
-        lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(_column(self.rows, seen_from, nowhere) if seen_from else nowhere)
-        about = (self.n_rows, self.first_us, self.last_us)
-        return Source(self.name, self.authority, kind, *about, time_us=time_us, lat_deg=lat_deg, lon_deg=lon_deg)
+        if kind in ("place", "height"):
+            place = np.full_like(place, np.nan)
+        lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(place)
+        first_us, last_us = (int(time_us[0]), int(time_us[-1])) if len(time_us) else (self.first_us, self.last_us)
+        about = (self.name, self.authority, kind, self.n_rows, first_us, last_us)
+        return Source(*about, time_us=time_us, lat_deg=lat_deg, lon_deg=lon_deg)
 
 
-def _column(rows: Sequence[Measurements], name: str, empty: NDArray) -> NDArray:
-    return np.concatenate([getattr(one, name) for one in rows]) if rows else empty
+class _Rows(NamedTuple):
+    """Of every measurement: when, what kind, which sensor, and where that stood or what place it told."""
+
+    time_us: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    sensor: NDArray[np.int32]
+    place_ecef_m: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, z: Measurements, numbers: NDArray[np.int32]) -> Self:
+        """Take the rows of one record; `numbers` are those of its sensors in the whole journal."""
+        sighted = (z.kind == LINE_OF_SIGHT)[:, None]
+        return cls(z.time_us, z.kind, numbers[z.sensor_id], np.where(sighted, z.site_ecef_m, z.z))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Lay parts end to end."""
+        if not parts:
+            return cls(np.zeros(0, np.int64), np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros((0, 3)))
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _joined(tracks: Sequence[Track]) -> Track | None:
@@ -345,8 +372,9 @@ def _duties(events: Sequence[Record], last_us: int) -> tuple[Duty, ...]:
 
 def _gaps(track: Track, stints: Sequence[Stint]) -> Iterable[Gap]:
     """Yield the stretches in which nobody saw the target: coasting, or without rows."""
-    time_us = track.time_us
-    unseen = (track.status[1:] == COASTING) | (np.diff(time_us) > SILENT_US)
+    time_us, step_us = track.time_us, np.diff(track.time_us)
+    usual_us = float(np.median(step_us)) if len(step_us) else 0.0
+    unseen = (track.status[1:] == COASTING) | (step_us > max(SILENT_US, SILENT_STEPS * usual_us))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], unseen, [False]]).astype(np.int8)))
     for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         begin, end = int(time_us[start]), int(time_us[stop])
@@ -356,21 +384,15 @@ def _gaps(track: Track, stints: Sequence[Stint]) -> Iterable[Gap]:
             yield Gap(begin, end, kind, holder)
 
 
-def _components(track: Track | None, heard: Iterable[_Heard]) -> NDArray[np.int8]:
+def _components(track: Track | None, rows: _Rows) -> NDArray[np.int8]:
     """Return how many numbers the one measurement at the time of each row had; 0 where there was none, or several."""
-    if track is None:
-        return np.zeros(0, dtype=np.int8)
-    rows = [part for one in heard for part in one.rows]
-    kinds = _column(rows, "kind", np.zeros(0, dtype=np.int8))
-    real = kinds != TICK
-    times, at, counts = np.unique(
-        _column(rows, "time_us", np.zeros(0, dtype=np.int64))[real], return_index=True, return_counts=True
-    )
+    if track is None or not len(rows.time_us):
+        return np.zeros(0 if track is None else len(track), dtype=np.int8)
+    real = rows.kind != TICK
+    times, at, counts = np.unique(rows.time_us[real], return_index=True, return_counts=True)
     sizes = np.array([_COMPONENTS.get(kind, 0) for kind in range(max(_COMPONENTS) + 1)], dtype=np.int8)
-    single = np.where(counts == 1, sizes[kinds[real][at]], 0).astype(np.int8)
-    place = np.clip(np.searchsorted(times, track.time_us), 0, max(len(times) - 1, 0))
-    if not len(times):
-        return np.zeros(len(track), dtype=np.int8)
+    single = np.where(counts == 1, sizes[rows.kind[real][at]], 0).astype(np.int8)
+    place = np.minimum(np.searchsorted(times, track.time_us), len(times) - 1)
     return np.where(times[place] == track.time_us, single[place], 0).astype(np.int8)
 
 
@@ -381,7 +403,7 @@ def _accesses(records: Sequence[Record]) -> list[Access]:
         facts = record.facts
         if record.kind in ("access", "refused"):
             role = f"{facts['role']}_refused" if record.kind == "refused" else facts["role"]
-            told.append(Access(record.time_us, facts["who"], role, facts["purpose"]))
+            told.append(Access(record.time_us, facts["who"], role, facts["purpose"], facts["of"]))
     return told
 
 
@@ -389,4 +411,4 @@ def _seal(proof: Verification, purged: int) -> Seal:
     bad = proof.first_bad
     if not proof.ok and bad is None:
         bad = proof.n_records
-    return Seal(proof.n_records, proof.digest, bad, "" if proof.ok else proof.reason, proof.closed, purged, len(proof.repairs))
+    return Seal(proof.n_records, proof.digest, bad, proof.closed, purged, len(proof.repairs))

@@ -11,6 +11,8 @@ from dronetrack.report.parts import SIGNS, Cell, Figure, Section, Table, Teller
 from dronetrack.report.story import Duty, Moment, Story
 from dronetrack.report.timeline import draw_timeline
 
+MOST_GAPS = 30  # the longest are told one by one
+
 
 def sections(tell: Teller) -> list[Section]:
     """Return the parts of the page in their order."""
@@ -50,7 +52,7 @@ def _moment_rows(tell: Teller) -> Iterator[list[Cell]]:
             tell.when(one.time_us),
             _what(tell, one),
             Cell(one.authority),
-            Cell(tell.cited(one.article)),
+            tell.cite(one.article),
             Cell(one.words),
         ]
 
@@ -77,7 +79,7 @@ def _stints(tell: Teller) -> Table:
             Cell(one.holder or "–"),
             tell.when(one.start_us),
             Cell(tell.catalogue.duration(one.end_us - one.start_us)),
-            Cell(tell.cited(one.article)),
+            tell.cite(one.article),
             Cell(tell.cause(one.cause)),
         ]
         for one in tell.story.stints
@@ -103,7 +105,7 @@ def _map_legend(tell: Teller) -> list[tuple[str, str]]:
     say, story = tell.catalogue.say, tell.story
     held = list(dict.fromkeys(role for role, _ in held_rows(story)))
     ways = [(sign(f"way-{role}"), say(f"legend.way-{role}", home=story.home, host=story.host)) for role in held]
-    rest = ("band", "passage", "border", "drone", "unit")
+    rest = ("band", "passage", "border", "post", "drone", "unit")
     return ways + [(sign(look), say(f"legend.{look}")) for look in rest]
 
 
@@ -144,6 +146,8 @@ def _continuity(tell: Teller) -> list[str]:
 
 
 def _gaps(tell: Teller) -> Table:
+    longest = sorted(tell.story.gaps, key=lambda one: one.start_us - one.end_us)[:MOST_GAPS]
+    shown = sorted(longest, key=lambda one: one.start_us)
     rows = [
         [
             tell.when(one.start_us, digits=1),
@@ -151,10 +155,11 @@ def _gaps(tell: Teller) -> Table:
             Cell(one.holder or "–"),
             Cell(tell.catalogue.say(f"gap.{one.kind}")),
         ]
-        for one in tell.story.gaps
+        for one in shown
     ]
     heads = tell.heads("since", "span", "holder", "what")
-    return Table(tell.catalogue.say("gaps.caption"), heads, rows, tell.empty("gaps"))
+    caption = tell.catalogue.count("gaps.caption", len(tell.story.gaps), shown=len(rows))
+    return Table(caption, heads, rows, tell.empty("gaps"))
 
 
 def _latencies(tell: Teller) -> Table:
@@ -215,7 +220,7 @@ def _owed_row(tell: Teller, duty: Duty) -> list[Cell]:
     return [
         Cell(tell.catalogue.name("duty", duty.what), say("duties.policy") if duty.policy else ""),
         Cell(duty.authority),
-        Cell(tell.cited(duty.article)),
+        tell.cite(duty.article),
         tell.when(duty.owed_us),
         tell.when(duty.due_us) if duty.due_us is not None else Cell("–"),
         tell.when(duty.done_us) if duty.done_us is not None else Cell("–"),
@@ -242,7 +247,7 @@ def _grants(tell: Teller) -> Table:
 def _rules(tell: Teller) -> Table:
     basis = tell.story.basis
     known = tell.catalogue.messages if f"rules.{basis.rule_set}" in tell.catalogue else {}
-    rows = [[Cell(tell.cited(article)), Cell(known.get(f"rule.{name}", text))] for article, name, text in basis.rules]
+    rows = [[tell.cite(article), Cell(known.get(f"rule.{name}", text))] for article, name, text in basis.rules]
     return Table(tell.catalogue.say("rules.caption"), tell.heads("article", "says"), rows, tell.empty("rules"))
 
 
@@ -253,7 +258,7 @@ def _refused_acts(tell: Teller) -> Table:
             tell.when(one.time_us),
             Cell(tell.catalogue.name("act", one.what)),
             Cell(one.authority),
-            Cell(tell.cited(one.article)),
+            tell.cite(one.article),
         ]
         for one in refused
     ]
@@ -269,7 +274,7 @@ def _refused_rows(tell: Teller) -> Table:
             Cell(tell.catalogue.number(one.rows)),
             tell.when(one.first_us),
             tell.when(one.last_us),
-            Cell(tell.cited(one.article), tell.catalogue.name("refusal", one.rule)),
+            tell.cite(one.article, tell.catalogue.name("refusal", one.rule)),
         ]
         for one in tell.story.refusals
     ]
@@ -279,10 +284,16 @@ def _refused_rows(tell: Teller) -> Table:
 
 def _accesses(tell: Teller) -> Table:
     rows = [
-        [tell.when(one.time_us, dated=True), Cell(one.who), Cell(tell.catalogue.name("reader", one.role)), Cell(one.purpose)]
+        [
+            tell.when(one.time_us, dated=True),
+            Cell(one.who),
+            Cell(tell.catalogue.name("reader", one.role)),
+            Cell(tell.catalogue.name("read", one.of)),
+            Cell(one.purpose),
+        ]
         for one in tell.story.accesses
     ]
-    heads = tell.heads("time", "who", "role", "purpose")
+    heads = tell.heads("time", "who", "role", "read", "purpose")
     return Table(tell.catalogue.say("access.caption"), heads, rows, tell.empty("access"))
 
 
@@ -292,7 +303,7 @@ def _sealed(tell: Teller) -> Table:
     verdict = catalogue.say("seal.whole" if whole else "seal.broken", n=seal.first_bad)
     look, sign = ("good", SIGNS["whole"]) if whole else ("bad", SIGNS["broken"])
     rows = [
-        [Cell(catalogue.say("seal.verdict")), Cell(verdict, seal.reason, sign=sign, look=look)],
+        [Cell(catalogue.say("seal.verdict")), Cell(verdict, "" if whole else catalogue.say("seal.why"), sign=sign, look=look)],
         [Cell(catalogue.say("seal.records")), Cell(catalogue.number(seal.n_records))],
         [Cell(catalogue.say("seal.closed")), Cell(catalogue.say("seal.is_closed" if seal.closed else "seal.is_open"))],
         [Cell(catalogue.say("seal.digest")), Cell(_grouped(seal.digest), look="digest")],

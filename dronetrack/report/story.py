@@ -254,12 +254,15 @@ class Access:
         When. [us, UTC]
     who, role, purpose : str
         Who, as what, and for what.
+    of : {"journal", "accesses", "track"}
+        What was read.
     """
 
     time_us: int
     who: str
     role: str
     purpose: str
+    of: str = "journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +277,6 @@ class Seal:
         SHA-256 of the last, hexadecimal.
     first_bad : int or None
         Number of the first bad record, or None.
-    reason : str
-        What is wrong with it.
     closed : bool
         Whether the journal was closed, so that nothing can be missing at its end.
     purged : int
@@ -287,7 +288,6 @@ class Seal:
     n_records: int
     digest: str
     first_bad: int | None = None
-    reason: str = ""
     closed: bool = False
     purged: int = 0
     repairs: int = 0

@@ -60,7 +60,7 @@ def draw_timeline(story: Story, catalogue: Catalogue) -> str:
         [clock(one.time_us) for one in story.passages],
         [text_width(_passage_words(one, catalogue), 11.5, bold=True) + 16.0 for one in story.passages],
     )
-    marks = [clock(one.time_us) for one in story.moments]
+    marks = [max(clock(one.time_us), LEFT + 10.0) for one in story.moments]
     mark_rows = rows_without_overlap([x - 9.0 for x in marks], [x + 9.0 for x in marks])
     top = 10.0 + 18.0 * n_flags
     lanes = top + LANE * len(story.parties)
@@ -71,7 +71,7 @@ def draw_timeline(story: Story, catalogue: Catalogue) -> str:
     sheet = Sheet(
         WIDTH,
         axis + 18.0 * len(zones) + 6.0,
-        name="timeline",
+        name="custody-picture",
         title=catalogue.say("timeline.title"),
         description=catalogue.say("timeline.description", events=len(story.moments), duties=len(story.duties)),
     )
@@ -136,7 +136,8 @@ def draw_times(
         for tick in ticks:
             words = catalogue.clock(tick, zone=zone)
             shown = words if step < 60_000_000 else words[:5]
-            x = min(max(clock(tick), LEFT + 12.0), WIDTH - 0.5 * text_width(shown, 11.0))
+            half = 0.5 * text_width(shown, 11.0)
+            x = min(max(clock(tick), LEFT - 4.0 + half), WIDTH - half)
             sheet.text(x, y, shown, "quiet", size=11.0, text_anchor="middle")
 
 
