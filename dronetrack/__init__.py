@@ -46,6 +46,7 @@ _ROOMS = {
     "Tracker": "tracker",
     "Tracks": "tracks",
     "UnitReports": "units",
+    "Watch": "border",
     "check_gimbal_frame": "sensing",
     "contacts": "sensing",
     "from_filterpy": "bank",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from dronetrack.border import Border as Border
     from dronetrack.border import Crossing as Crossing
     from dronetrack.border import Crossings as Crossings
+    from dronetrack.border import Watch as Watch
     from dronetrack.driving import AlongRoad as AlongRoad
     from dronetrack.driving import track_on_road as track_on_road
     from dronetrack.errors import DivergedError as DivergedError

@@ -49,7 +49,7 @@ def test_turning_the_border_round_turns_the_sides(border):
 
 def test_side_agrees_with_shapely(border, rng):
     lat, lon = near_the_line(border, rng, 2000)
-    home, host = shapely.Polygon(border.home_ring_deg), shapely.Polygon(border.host_ring_deg)
+    home, host = shapely.Polygon(border.home_rings_deg), shapely.Polygon(border.host_rings_deg)
     expected = np.where(shapely.contains_xy(host, lon, lat), 1, np.where(shapely.contains_xy(home, lon, lat), 0, -1))
     assert (border.side(lat, lon) == expected).all()
     assert (expected >= 0).mean() > 0.9

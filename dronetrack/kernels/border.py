@@ -1,12 +1,22 @@
-"""Which side of a line, and how far from it?
+"""On which side of a line, and how far from it?
 
 Legend
 ------
-line    (k, 2) vertices, longitude and latitude [rad]; the second country lies on the left
-blocks  (b, 4) lowest and highest longitude and latitude of each run of `BLOCK` segments [rad]
-ring    (r, 2) vertices of a polygon [rad], first not repeated
-M, N    radii of curvature along the meridian and across it [m]
+lon, lat    geodetic longitude and latitude [rad]
+line        (s, 4) segments of the line, lon0, lat0, lon1, lat1 [rad], straight in longitude and latitude (RFC 7946,
+            section 3.1.1), the host on their left
+before,     (s,) the segment that ends where this one starts, and the one that starts where this one ends; -1 for none
+after
+blocks      (b, 4) lowest and highest longitude and latitude of each run of `BLOCK` segments of the line [rad]
+edges       (m, 4) segments of the outlines of both countries; the host on the left of shared ones, else the own country
+kind        (m,) SHARED, HOST_ONLY or HOME_ONLY
+grid        cells of `step_lon` by `step_lat`, row by row from (west, south): `items[start[c]:start[c + 1]]` are the
+            segments whose boxes touch cell c, `first[e]` the column and row of the first of them; `code[c]` holds HOME_BIT and HOST_BIT of its south-west corner, and EDGE_BIT
+            where segments touch it
+kx, ky      metres per radian of longitude and of latitude
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +24,32 @@ from dronetrack.kernels import kernel
 from dronetrack.kernels.geodesy import a, e2
 
 BLOCK = 16
+SHARED, HOST_ONLY, HOME_ONLY = 0, 1, 2
+HOME_BIT, HOST_BIT, EDGE_BIT = 1, 2, 4
+TOUCH = 1e-12  # a box this close to a cell touches it [rad]
+
+
+class Lines(NamedTuple):
+    """A border in the columns that kernels read; see the legend."""
+
+    line: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    blocks: np.ndarray
+    edges: np.ndarray
+    kind: np.ndarray
+    closed: bool  # whether outlines are known; a line alone has sides only near it
+    outside: int  # bits of a place outside of all outlines
+    west: float
+    south: float
+    step_lon: float
+    step_lat: float
+    n_lon: int
+    n_lat: int
+    first: np.ndarray
+    start: np.ndarray
+    items: np.ndarray
+    code: np.ndarray
 
 
 @kernel
@@ -21,6 +57,110 @@ def scales_one(lat):
     """Metres per radian of longitude and of latitude."""
     w = 1.0 - e2 * np.sin(lat) ** 2
     return a / np.sqrt(w) * np.cos(lat), a * (1.0 - e2) / w**1.5
+
+
+@kernel
+def cells_one(low, high, origin, step, n):
+    """First and last cell that an interval touches, n cells from `origin`; last < first for none."""
+    first = int(np.floor((low - TOUCH - origin) / step))
+    last = int(np.floor((high + TOUCH - origin) / step))
+    return max(first, 0), min(last, n - 1)
+
+
+@kernel
+def grid_rows(edges, west, south, step_lon, step_lat, n_lon, n_lat, first, start, items):
+    """List the segments of each cell; without room in `items` only count them. Returns how many there are."""
+    if items.shape[0] == 0:
+        start[:] = 0
+    for turn in range(2):
+        if turn == 1 and items.shape[0] == 0:
+            break
+        for e in range(edges.shape[0]):
+            i0, i1 = cells_one(min(edges[e, 0], edges[e, 2]), max(edges[e, 0], edges[e, 2]), west, step_lon, n_lon)
+            j0, j1 = cells_one(min(edges[e, 1], edges[e, 3]), max(edges[e, 1], edges[e, 3]), south, step_lat, n_lat)
+            first[e, 0], first[e, 1] = i0, j0
+            for j in range(j0, j1 + 1):
+                for i in range(i0, i1 + 1):
+                    cell = j * n_lon + i
+                    if turn == 1:
+                        items[start[cell]] = e
+                        start[cell] += 1
+                    elif items.shape[0] == 0:
+                        start[cell + 1] += 1
+        if turn == 0 and items.shape[0] == 0:
+            for cell in range(n_lon * n_lat):
+                start[cell + 1] += start[cell]
+    if items.shape[0] > 0:  # filling moved each start to the next one
+        for cell in range(n_lon * n_lat, 0, -1):
+            start[cell] = start[cell - 1]
+        start[0] = 0
+    return start[n_lon * n_lat]
+
+
+@kernel
+def left_one(edges, e, lon, lat):
+    """Whether a point lies left of the endless line through segment e."""
+    ex, ey = edges[e, 2] - edges[e, 0], edges[e, 3] - edges[e, 1]
+    return ex * (lat - edges[e, 1]) - ey * (lon - edges[e, 0]) > 0.0
+
+
+@kernel
+def flips_one(kind):
+    """Which countries one leaves or enters across a segment of this kind."""
+    return HOME_BIT | HOST_BIT if kind == 0 else HOST_BIT if kind == 1 else HOME_BIT
+
+
+@kernel
+def corner_rows(edges, kind, outside, west, south, step_lon, step_lat, n_lon, n_lat, start, code):
+    """Fill `code` by scan lines through the south side of each row of cells."""
+    code[:] = 0
+    for e in range(edges.shape[0]):
+        y0, y1 = edges[e, 1], edges[e, 3]
+        j0, j1 = cells_one(min(y0, y1), max(y0, y1), south, step_lat, n_lat)
+        for j in range(j0, j1 + 1):
+            lat = south + j * step_lat
+            if (y0 > lat) == (y1 > lat):
+                continue
+            lon = edges[e, 0] + (lat - y0) / (y1 - y0) * (edges[e, 2] - edges[e, 0])
+            i = min(max(int(np.ceil((lon - west) / step_lon)) - 1, 0), n_lon)
+            # Right of an upward segment is not left of it; the same test decides inside the cell.
+            while i < n_lon and left_one(edges, e, west + i * step_lon, lat) == (y1 > y0):
+                i += 1
+            if i < n_lon:
+                code[j * n_lon + i] ^= flips_one(kind[e])
+    for j in range(n_lat):
+        inside = outside
+        for i in range(n_lon):
+            cell = j * n_lon + i
+            inside ^= code[cell]
+            code[cell] = inside | (EDGE_BIT if start[cell + 1] > start[cell] else 0)
+
+
+@kernel
+def bits_one(lon, lat, lines):
+    """HOME_BIT and HOST_BIT of the countries around a point.
+
+    From the south-west corner of its cell up, then east: each segment crossed on the way is a country left or entered.
+    """
+    u, v = (lon - lines.west) / lines.step_lon, (lat - lines.south) / lines.step_lat
+    if not (0.0 <= u < lines.n_lon and 0.0 <= v < lines.n_lat):
+        return lines.outside
+    i, j = int(u), int(v)
+    cell = j * lines.n_lon + i
+    bits = lines.code[cell]
+    if bits & EDGE_BIT:
+        west, south = lines.west + i * lines.step_lon, lines.south + j * lines.step_lat
+        for k in range(lines.start[cell], lines.start[cell + 1]):
+            e = lines.items[k]
+            crossed = False
+            turn = left_one(lines.edges, e, west, lat)
+            if (lines.edges[e, 0] > west) != (lines.edges[e, 2] > west):
+                crossed = left_one(lines.edges, e, west, south) != turn
+            if (lines.edges[e, 1] > lat) != (lines.edges[e, 3] > lat):
+                crossed ^= turn != left_one(lines.edges, e, lon, lat)
+            if crossed:
+                bits ^= flips_one(lines.kind[e])
+    return bits & 3
 
 
 @kernel
@@ -32,30 +172,31 @@ def box_distance2_one(lon, lat, box, kx, ky):
 
 
 @kernel
-def nearest_one(lon, lat, line, blocks, out):
-    """Nearest point of the line: fill out with (signed distance, normal east, normal north).
+def nearest_one(lon, lat, lines):
+    """Nearest point of the line: (signed distance, normal east, normal north, its longitude, its latitude).
 
-    Segments are straight in longitude and latitude (RFC 7946, section 3.1.1). The plane is that of the middle latitude
-    of point and nearest point, which keeps the distance right to about 1e-6 of itself up to some 30 km. The normal
-    points to the second country; where the line bends, the sign comes from both segments of the corner.
+    The plane is that of the middle latitude of point and nearest point, which keeps the distance right to about 1e-6
+    of itself up to some 30 km. The normal points to the host; where the line bends, the sign comes from both segments
+    of the corner.
     """
+    edges, blocks = lines.line, lines.blocks
     best = np.inf
     at, part = 0, 0.0
     kx, ky = scales_one(lat)
     # Start where the boxes are nearest; then most other blocks are ruled out by their box alone.
-    start, closest = 0, np.inf
+    first, closest = 0, np.inf
     for block in range(blocks.shape[0]):
         d2 = box_distance2_one(lon, lat, blocks[block], kx, ky)
         if d2 < closest:
-            start, closest = block, d2
+            first, closest = block, d2
     for turn in range(-1, blocks.shape[0]):
-        block = start if turn < 0 else turn
-        if turn == start or 0.9 * box_distance2_one(lon, lat, blocks[block], kx, ky) > best:
+        block = first if turn < 0 else turn
+        if turn == first or 0.9 * box_distance2_one(lon, lat, blocks[block], kx, ky) > best:
             continue
         sx, sy = scales_one(0.5 * lat + 0.25 * (blocks[block, 2] + blocks[block, 3]))
-        for i in range(block * BLOCK, min((block + 1) * BLOCK, line.shape[0] - 1)):
-            x0, y0 = (line[i, 0] - lon) * sx, (line[i, 1] - lat) * sy
-            ex, ey = (line[i + 1, 0] - line[i, 0]) * sx, (line[i + 1, 1] - line[i, 1]) * sy
+        for i in range(block * BLOCK, min((block + 1) * BLOCK, edges.shape[0])):
+            x0, y0 = (edges[i, 0] - lon) * sx, (edges[i, 1] - lat) * sy
+            ex, ey = (edges[i, 2] - edges[i, 0]) * sx, (edges[i, 3] - edges[i, 1]) * sy
             length2 = ex * ex + ey * ey
             t = 0.0
             if length2 > 0.0:
@@ -64,15 +205,17 @@ def nearest_one(lon, lat, line, blocks, out):
             d2 = x * x + y * y
             if d2 < best:
                 best, at, part = d2, i, t
-    plon = line[at, 0] + part * (line[at + 1, 0] - line[at, 0])
-    plat = line[at, 1] + part * (line[at + 1, 1] - line[at, 1])
+    plon = edges[at, 0] + part * (edges[at, 2] - edges[at, 0])
+    plat = edges[at, 1] + part * (edges[at, 3] - edges[at, 1])
     sx, sy = scales_one(0.5 * (lat + plat))
     x, y = (lon - plon) * sx, (lat - plat) * sy  # from the line to the point
+    other = lines.before[at] if part == 0.0 else lines.after[at] if part == 1.0 else -1
     nx, ny = 0.0, 0.0
-    for i in range(
-        at - 1 if part == 0.0 and at > 0 else at, at + 2 if part == 1.0 and at + 2 < line.shape[0] else at + 1
-    ):
-        ex, ey = (line[i + 1, 0] - line[i, 0]) * sx, (line[i + 1, 1] - line[i, 1]) * sy
+    for turn in range(2):
+        i = at if turn == 0 else other
+        if i < 0:
+            continue
+        ex, ey = (edges[i, 2] - edges[i, 0]) * sx, (edges[i, 3] - edges[i, 1]) * sy
         length = np.hypot(ex, ey)
         if length > 0.0:
             nx -= ey / length
@@ -81,110 +224,34 @@ def nearest_one(lon, lat, line, blocks, out):
     nx, ny = (nx / length, ny / length) if length > 0.0 else (0.0, 0.0)
     distance = np.hypot(x, y)
     sign = 1.0 if x * nx + y * ny >= 0.0 else -1.0
-    out[0] = sign * distance
     # Away from a corner the distance grows along the way from it, not along either segment's normal.
     if distance > 1.0:
         nx, ny = sign * x / distance, sign * y / distance
-    out[1] = nx
-    out[2] = ny
+    return sign * distance, nx, ny, plon, plat
 
 
 @kernel
-def nearest_rows(lon, lat, line, blocks, out):
-    """Fill out (n, 3); NaN for NaN."""
+def side_one(lon, lat, lines):
+    """HOME_BIT and HOST_BIT of a point; of a line without outlines the side is that of the nearest segment."""
+    if np.isnan(lon) or np.isnan(lat):
+        return 0
+    if lines.closed:
+        return bits_one(lon, lat, lines)
+    return HOST_BIT if nearest_one(lon, lat, lines)[0] >= 0.0 else HOME_BIT
+
+
+@kernel
+def side_rows(lon, lat, lines, out):
+    """Fill out (n,) with HOME_BIT and HOST_BIT."""
+    for i in range(lon.shape[0]):
+        out[i] = side_one(lon[i], lat[i], lines)
+
+
+@kernel
+def nearest_rows(lon, lat, lines, out):
+    """Fill out (n, 5); NaN for NaN."""
     for i in range(lon.shape[0]):
         if np.isnan(lon[i]) or np.isnan(lat[i]):
-            out[i, 0], out[i, 1], out[i, 2] = np.nan, np.nan, np.nan
+            out[i] = np.nan
         else:
-            nearest_one(lon[i], lat[i], line, blocks, out[i])
-
-
-@kernel
-def inside_rows(lon, lat, ring, inside):
-    """Even-odd rule for a polygon, straight in longitude and latitude."""
-    west, east = ring[:, 0].min(), ring[:, 0].max()
-    south, north = ring[:, 1].min(), ring[:, 1].max()
-    m = ring.shape[0]
-    for i in range(lon.shape[0]):
-        inside[i] = False
-        if not (west <= lon[i] <= east and south <= lat[i] <= north):
-            continue
-        odd = False
-        j = m - 1
-        for k in range(m):
-            if (ring[k, 1] > lat[i]) != (ring[j, 1] > lat[i]):
-                at = (ring[j, 0] - ring[k, 0]) * (lat[i] - ring[k, 1]) / (ring[j, 1] - ring[k, 1]) + ring[k, 0]
-                if lon[i] < at:
-                    odd = not odd
-            j = k
-        inside[i] = odd
-
-
-@kernel
-def zero_one(d0, v0, d1, v1, span):
-    """Part of the step at which the cubic with these ends (values [m], slopes [m/s]) is zero, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        s = 0.5 * (low + high)
-        s2, s3 = s * s, s * s * s
-        d = d0 * (2 * s3 - 3 * s2 + 1) + d1 * (3 * s2 - 2 * s3) + span * (v0 * (s3 - 2 * s2 + s) + v1 * (s3 - s2))
-        if (d > 0.0) == (d0 > 0.0):
-            low = s
-        else:
-            high = s
-    return 0.5 * (low + high)
-
-
-@kernel
-def crossings_rows(time_us, d, v, sigma, sure, row, part, spread_s, leaving, entering, settled, belief):
-    """Find changes of side by belief; return how many.
-
-    d, v, sigma (n,): signed distance [m], its rate [m/s], its standard deviation [m]; `sure` the number of standard
-    deviations from the line at which a side is believed. A crossing is a change from a believed side to the other
-    believed side; whatever d does in between is noise. Of its sign changes in between the first and the last bound
-    when it happened. Outputs, one per crossing: `row` and `part` (row before, part of the step), `spread_s`, sides
-    -1 or 1, `settled` (row at which the new side was believed), `belief` (largest |d|/sigma before the next change).
-    """
-    n = time_us.shape[0]
-    side, since, count = 0, 0, 0
-    for i in range(n):
-        strength = d[i] / sigma[i]
-        now = 1 if strength >= sure else -1 if strength <= -sure else 0
-        if now == 0:
-            continue
-        if side != 0 and now != side:
-            first, last = -1, -1
-            for j in range(since, i):
-                if (d[j] > 0.0) != (d[j + 1] > 0.0):
-                    if first < 0:
-                        first = j
-                    last = j
-            starts, ends = 0.0, 0.0
-            for which in range(2):
-                j = first if which == 0 else last
-                span = (time_us[j + 1] - time_us[j]) * 1e-6
-                at = zero_one(d[j], v[j], d[j + 1], v[j + 1], span)
-                moment = (time_us[j] - time_us[since]) * 1e-6 + at * span
-                if which == 0:
-                    starts = moment
-                else:
-                    ends = moment
-            middle = 0.5 * (starts + ends)
-            j = first
-            while j < last and (time_us[j + 1] - time_us[since]) * 1e-6 <= middle:
-                j += 1
-            span = (time_us[j + 1] - time_us[j]) * 1e-6
-            row[count] = j
-            part[count] = (
-                min(max((middle - (time_us[j] - time_us[since]) * 1e-6) / span, 0.0), 1.0) if span > 0 else 0.0
-            )
-            spread_s[count] = ends - starts
-            leaving[count] = side
-            entering[count] = now
-            settled[count] = i
-            belief[count] = 0.0
-            count += 1
-        side, since = now, i
-        if count > 0:
-            belief[count - 1] = max(belief[count - 1], abs(strength))
-    return count
+            out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = nearest_one(lon[i], lat[i], lines)

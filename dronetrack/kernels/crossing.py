@@ -1,0 +1,285 @@
+"""How sure is it which side the target is on, and when did it change sides?
+
+Legend
+------
+lines       a border, as in `dronetrack.kernels.border`
+x           (6,) ECEF position [m] and velocity [m/s]
+P           (6, 6) covariance of x
+line_var    variance of the line itself, each way [m2]
+p           probability
+z           p in standard deviations, host positive: the p-quantile of the standard normal
+level       (5,) z at the quantiles of the time of a crossing that are kept
+past        (W,) what is remembered of one track; the names below say where
+"""
+
+import math
+
+import numpy as np
+
+from dronetrack.kernels import kernel
+from dronetrack.kernels.border import HOME_BIT, HOST_BIT, nearest_one, scales_one, side_one
+from dronetrack.kernels.geodesy import ecef_to_geodetic_one
+
+REACH = 6.0  # standard deviations beyond which nothing is left: exp(-18) = 1.5e-8
+FAR = 6.0  # |z| from which it is taken from the distance; p = 1e-9
+
+# Half of the 12-point Gauss-Legendre rule on [-1, 1]; an even integrand needs no more.
+NODE = np.array([0.1252334085114689, 0.3678314989981802, 0.5873179542866175, 0.7699026741943047, 0.9041172563704749, 0.9815606342467192])  # fmt: skip
+WEIGHT = np.array([0.2491470458134028, 0.2334925365383548, 0.2031674267230659, 0.1600783285433462, 0.1069393259953184, 0.0471753363865118])  # fmt: skip
+
+SEEN, SIDE, TIME, Z, RATE, STATE, SINCE, FIRST, LAST, FIRST_AT, LAST_AT, W = 0, 1, 2, 3, 4, 5, 11, 12, 17, 22, 25, 28
+MEDIAN = 2
+FOUND = 11  # columns of one crossing, see `crossing_one`
+
+
+@kernel
+def tail_one(x):
+    """Standard normal probability beyond x."""
+    return 0.5 * math.erfc(x * 0.7071067811865476)
+
+
+@kernel
+def owen_one(h, t):
+    """Owen's T(h, t / h) for h, t >= 0: the mass of a standard normal seen under a segment of a line.
+
+    D. B. Owen, *Ann. Math. Statist.* 27 (1956) 1075-1090, doi:10.1214/aoms/1177728074: the segment runs at distance h
+    from the mean, from the foot of the perpendicular to t along it. Beyond 45 degrees by his equation (2.5).
+    """
+    low, high = min(h, t), max(h, t)
+    if high == 0.0:
+        return 0.0
+    slope = low / high
+    total = 0.0
+    for i in range(6):
+        x2 = (slope * NODE[i]) ** 2
+        total += WEIGHT[i] * math.exp(-0.5 * high * high * (1.0 + x2)) / (1.0 + x2)
+    direct = total * slope / (2.0 * math.pi)
+    if t <= h:
+        return direct
+    q, r = tail_one(h), tail_one(t)
+    return 0.5 * (q + r) - q * r - direct
+
+
+@kernel
+def segment_one(ax, ay, bx, by):
+    """Mass of a standard normal beyond the segment from a to b, as seen from the mean; positive with the mean on its left.
+
+    In polar form about the mean a region holds ``1 - exp(-R^2 / 2)`` of each direction's mass up to its edge at R, so
+    what a segment cuts off is the integral of ``exp(-R^2 / 2) / 2 pi`` over the angle under which it is seen.
+    """
+    ex, ey = bx - ax, by - ay
+    length = math.hypot(ex, ey)
+    if length == 0.0:
+        return 0.0
+    h = (ax * by - ay * bx) / length
+    s, t = (ax * ex + ay * ey) / length, (bx * ex + by * ey) / length
+    if abs(h) > REACH or s > REACH or t < -REACH:
+        return 0.0
+    start = math.copysign(owen_one(abs(h), abs(s)), s)
+    end = math.copysign(owen_one(abs(h), abs(t)), t)
+    return end - start if h >= 0.0 else start - end
+
+
+@kernel
+def whole_one(p):
+    """Into [0, 1]; a mean on the line itself may have been counted to the wrong side, which shifts p by one."""
+    if p > 1.0 + 1e-6:
+        p -= 1.0
+    elif p < -1e-6:
+        p += 1.0
+    return min(max(p, 0.0), 1.0)
+
+
+@kernel
+def sides_one(lon, lat, c00, c01, c11, lines):
+    """Probabilities of home and of host for a normal position with east/north covariance c [m2].
+
+    Exact for the polygons as they are: whitened about the mean, edge by edge (`segment_one`).
+    """
+    bits = side_one(lon, lat, lines)
+    home, host = float(bits & HOME_BIT), float((bits & HOST_BIT) >> 1)
+    kx, ky = scales_one(lat)
+    # Cholesky: c = L L', whitened = L^-1 (east, north)
+    l00 = math.sqrt(c00)
+    l10 = c01 / l00
+    l11 = math.sqrt(max(c11 - l10 * l10, 1e-9 * c11))
+    wide, high = REACH * l00 / kx, REACH * math.sqrt(c11) / ky
+    i0 = max(int(math.floor((lon - wide - lines.west) / lines.step_lon)), 0)
+    i1 = min(int(math.floor((lon + wide - lines.west) / lines.step_lon)), lines.n_lon - 1)
+    j0 = max(int(math.floor((lat - high - lines.south) / lines.step_lat)), 0)
+    j1 = min(int(math.floor((lat + high - lines.south) / lines.step_lat)), lines.n_lat - 1)
+    for j in range(j0, j1 + 1):
+        for i in range(i0, i1 + 1):
+            cell = j * lines.n_lon + i
+            for k in range(lines.start[cell], lines.start[cell + 1]):
+                e = lines.items[k]
+                if i != max(lines.first[e, 0], i0) or j != max(lines.first[e, 1], j0):
+                    continue  # it was met in an earlier cell
+                ax, ay = (lines.edges[e, 0] - lon) * kx / l00, (lines.edges[e, 1] - lat) * ky
+                bx, by = (lines.edges[e, 2] - lon) * kx / l00, (lines.edges[e, 3] - lat) * ky
+                cut = segment_one(ax, (ay - l10 * ax) / l11, bx, (by - l10 * bx) / l11)
+                if lines.kind[e] == 0:
+                    host -= cut
+                    home += cut
+                elif lines.kind[e] == 1:
+                    host -= cut
+                else:
+                    home -= cut
+    return whole_one(home), whole_one(host)
+
+
+@kernel
+def probit_one(p):
+    """Quantile of the standard normal, to about 1e-9 of itself (P. J. Acklam's rational approximation)."""
+    tail = min(p, 1.0 - p)
+    if tail < 0.02425:
+        q = math.sqrt(-2.0 * math.log(tail))
+        top = (((((-7.784894002430293e-03 * q - 3.223964580411365e-01) * q - 2.400758277161838) * q - 2.549732539343734) * q + 4.374664141464968) * q + 2.938163982698783)  # fmt: skip
+        z = top / ((((7.784695709041462e-03 * q + 3.224671290700398e-01) * q + 2.445134137142996) * q + 3.754408661907416) * q + 1.0)  # fmt: skip
+        return z if p < 0.5 else -z
+    q = p - 0.5
+    r = q * q
+    top = (((((-3.969683028665376e01 * r + 2.209460984245205e02) * r - 2.759285104469687e02) * r + 1.383577518672690e02) * r - 3.066479806614716e01) * r + 2.506628277459239) * q  # fmt: skip
+    return top / (((((-5.447609879822406e01 * r + 1.615858368580409e02) * r - 1.556989798598866e02) * r + 6.680131188771972e01) * r - 1.328068155288572e01) * r + 1.0)  # fmt: skip
+
+
+@kernel
+def belief_one(x, P, line_var, lines, out):
+    """Fill out (4,): probability of home and of host, z, and its rate [1/s]."""
+    lat, lon, _ = ecef_to_geodetic_one(x[0], x[1], x[2])
+    sl, cl, so, co = math.sin(lat), math.cos(lat), math.sin(lon), math.cos(lon)
+    c00, c01, c11 = line_var, 0.0, line_var
+    east, north = (-so, co, 0.0), (-sl * co, -sl * so, cl)
+    ve, vn = 0.0, 0.0
+    for i in range(3):
+        ve += east[i] * x[3 + i]
+        vn += north[i] * x[3 + i]
+        for j in range(3):
+            c00 += east[i] * P[i, j] * east[j]
+            c01 += east[i] * P[i, j] * north[j]
+            c11 += north[i] * P[i, j] * north[j]
+    c00, c11 = max(c00, 1e-6), max(c11, 1e-6)
+    d, nx, ny, _, _ = nearest_one(lon, lat, lines)
+    home, host = sides_one(lon, lat, c00, c01, c11, lines)
+    sigma = math.sqrt(max(nx * nx * c00 + 2.0 * nx * ny * c01 + ny * ny * c11, 1e-6))
+    both = home + host
+    p = host / both if both > 1e-6 else 0.5
+    if 1e-9 < p < 1.0 - 1e-9 and both > 1e-6:
+        z = probit_one(p)
+    else:
+        z = math.copysign(max(FAR, abs(d) / sigma), d if both <= 1e-6 else p - 0.5)
+    out[0], out[1], out[2], out[3] = home, host, z, (nx * ve + ny * vn) / sigma
+
+
+@kernel
+def belief_rows(state, cov, line_var, lines, out):
+    """Fill out (n, 4)."""
+    for i in range(state.shape[0]):
+        belief_one(state[i], cov[i], line_var, lines, out[i])
+
+
+@kernel
+def cubic_one(d0, v0, d1, v1, span, s):
+    """The cubic with these ends (values, slopes by time) at part s of the step."""
+    s2, s3 = s * s, s * s * s
+    return d0 * (2 * s3 - 3 * s2 + 1) + d1 * (3 * s2 - 2 * s3) + span * (v0 * (s3 - 2 * s2 + s) + v1 * (s3 - s2))
+
+
+@kernel
+def passage_one(d0, v0, d1, v1, span, level):
+    """Part of the step at which the cubic passes `level`, by bisection; d0 < level <= d1."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        s = 0.5 * (low + high)
+        if cubic_one(d0, v0, d1, v1, span, s) < level:
+            low = s
+        else:
+            high = s
+    return 0.5 * (low + high)
+
+
+@kernel
+def forget_one(past, time):
+    """A side is known at this time: what was before is no longer part of the next crossing."""
+    past[SINCE] = time
+    past[FIRST:W] = np.nan
+
+
+@kernel
+def passages_one(time, x, z, rate, level, past):
+    """Note when the probability of the other side first and last rose through each level since a side was known."""
+    sign = -past[SIDE]
+    t0, t1 = past[TIME], time
+    span = (t1 - t0) * 1e-6
+    w0, w1 = sign * past[Z], sign * z
+    for k in range(level.shape[0]):
+        if not w0 < level[k] <= w1:
+            continue
+        part = passage_one(w0, sign * past[RATE], w1, sign * rate, span, level[k]) if span > 0.0 else 1.0
+        new = np.isnan(past[FIRST + k])
+        past[LAST + k] = t0 + part * (t1 - t0)
+        if new:
+            past[FIRST + k] = past[LAST + k]
+        if k == MEDIAN:
+            for i in range(3):
+                at = cubic_one(past[STATE + i], past[STATE + 3 + i], x[i], x[3 + i], span, part)
+                past[LAST_AT + i] = at
+                if new:
+                    past[FIRST_AT + i] = at
+
+
+@kernel
+def crossing_one(time, x, p, past, out):
+    """Fill out (11,): five quantiles of the time [us], when it was known [us], side entered, where [ECEF m], p.
+
+    Below the median the first passage counts, above it the last one, for between them the target may have been on
+    either side.
+    """
+    out[0:2] = past[FIRST : FIRST + 2]
+    out[3:5] = past[LAST + 3 : LAST + 5]
+    out[MEDIAN] = 0.5 * (past[FIRST + MEDIAN] + past[LAST + MEDIAN])
+    earliest = past[SINCE]
+    for k in range(5):
+        # A level already passed when the side was last known, or not yet when the new one is.
+        if np.isnan(out[k]):
+            out[k] = past[SINCE] if k < MEDIAN else time
+        earliest = max(earliest, out[k])
+        out[k] = earliest
+    out[5], out[6] = time, -past[SIDE]
+    for i in range(3):
+        at = 0.5 * (past[FIRST_AT + i] + past[LAST_AT + i])
+        out[7 + i] = x[i] if np.isnan(at) else at
+    out[10] = p
+
+
+@kernel
+def watch_rows(time_us, state, cov, line_var, lines, sure, level, past, out):
+    """Take rows of one track, change `past`, fill out (n, FOUND) with what is now known; return how many, and late rows.
+
+    A side is known where its probability reaches `sure`; a crossing is a change from a known side to the other one.
+    Where the target is surely in neither country, no side is known any more.
+    """
+    count, late = 0, 0
+    now = np.empty(4)
+    for i in range(time_us.shape[0]):
+        time = float(time_us[i])
+        if past[SEEN] != 0.0 and time < past[TIME]:
+            late += 1
+            continue
+        belief_one(state[i], cov[i], line_var, lines, now)
+        home, host, z, rate = now[0], now[1], now[2], now[3]
+        if past[SEEN] != 0.0 and past[SIDE] != 0.0:
+            passages_one(time, state[i], z, rate, level, past)
+        side = 1.0 if host >= sure else -1.0 if home >= sure else 0.0
+        if side != 0.0:
+            if past[SIDE] == -side:
+                crossing_one(time, state[i], max(home, host), past, out[count])
+                count += 1
+            past[SIDE] = side
+            forget_one(past, time)
+        elif 1.0 - home - host >= sure:
+            past[SIDE] = 0.0
+            forget_one(past, time)
+        past[SEEN], past[TIME], past[Z], past[RATE] = 1.0, time, z, rate
+        past[STATE : STATE + 6] = state[i]
+    return count, late
