@@ -27,6 +27,7 @@ _ROOMS = {
     "FormatError": "errors",
     "Fusion": "mission",
     "InputError": "errors",
+    "Journal": "journal",
     "LinearBank": "bank",
     "Measurements": "measurements",
     "Mission": "mission",
@@ -54,6 +55,9 @@ _ROOMS = {
     "geo_targets": "sensing",
     "measurements_of": "measurements",
     "merge": "measurements",
+    "purge": "journal",
+    "read_accesses": "journal",
+    "read_journal": "journal",
     "read_log_info": "mavlink",
     "read_mission": "mission",
     "read_telemetry": "mavlink",
@@ -64,6 +68,7 @@ _ROOMS = {
     "smooth": "smoothing",
     "track": "filtering",
     "track_on_road": "driving",
+    "verify_journal": "journal",
     "warm_up": "warm",
 }
 
@@ -84,6 +89,11 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.journal import Journal as Journal
+    from dronetrack.journal import purge as purge
+    from dronetrack.journal import read_accesses as read_accesses
+    from dronetrack.journal import read_journal as read_journal
+    from dronetrack.journal import verify_journal as verify_journal
     from dronetrack.mavlink import read_log_info as read_log_info
     from dronetrack.mavlink import read_telemetry as read_telemetry
     from dronetrack.measurements import Measurements as Measurements
