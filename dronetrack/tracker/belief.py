@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 MOST_SENSORS, MOST_MODELS = 64, 16
 _REGULAR = 1e-9  # of a correlation: rounding may take this much from the smallest eigenvalue
-_CLOCKS, _LEARNT, _HEARD = 6, 10, 8  # what the filter keeps of a target, and of a sensor: numbers and times
+CLOCKS, LEARNT, HEARD = 6, 10, 8  # what the filter keeps of a target, and of a sensor: numbers and times
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,9 +84,9 @@ class Belief:
         variance = sensor_table(self.sensors, self.shares).variance
         for name, shape in (("mean", (m, d)), ("cov", (m, d, d)), ("weight", (m,)), ("ties", (m, d, len(variance)))):
             self._check(name, np.float64, shape)
-        self._check("learnt", np.float64, (s, _LEARNT))
-        self._check("heard_us", np.int64, (s, _HEARD))
-        self._check("clock", np.int64, (_CLOCKS,))
+        self._check("learnt", np.float64, (s, LEARNT))
+        self._check("heard_us", np.int64, (s, HEARD))
+        self._check("clock", np.int64, (CLOCKS,))
         if not (np.all(self.weight >= 0.0) and abs(self.weight.sum() - 1.0) < 1e-9):
             raise InputError(f"weight must be probabilities that sum to 1; got {self.weight}.")
         for cov, ties in zip(self.cov, self.ties, strict=True):
@@ -128,8 +128,8 @@ class Belief:
             weight,
             np.zeros(0, dtype=np.bool_),
             np.zeros((m, 6, 0)),
-            np.zeros((0, _LEARNT)),
-            np.zeros((0, _HEARD), dtype=np.int64),
+            np.zeros((0, LEARNT)),
+            np.zeros((0, HEARD), dtype=np.int64),
             np.array([1, now, now, now, 1, 0]),
         )
 
