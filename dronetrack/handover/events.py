@@ -17,7 +17,7 @@ class Event(NamedTuple):
         When it took effect. [us, UTC]
     kind : str
         ``handover_<state>`` for a change of custody, ``<duty>_owed``, ``<duty>_done``, ``<duty>_missed``,
-        ``act_<act>``, ``act_refused``, ``contribution_refused``, ``deadline_changed``, ``consulted``.
+        ``act_<act>``, ``act_refused``, ``deadline_changed``, ``consulted``.
     authority : str
         Whom it concerns, or who did it.
     article : str

@@ -61,7 +61,7 @@ import numpy as np
 from dronetrack.errors import FormatError, InputError, NotAuthorisedError
 from dronetrack.handover.custody import ACTS
 from dronetrack.handover.rules import AUTHORISED, BASES, URGENT, RuleSet, read_rules
-from dronetrack.handover.zones import SIDES, ZONE_ACTS, Area, Zone, area_from_plain, area_to_plain
+from dronetrack.handover.zones import SIDES, ZONE_ACTS, Area, Zone
 from dronetrack.tomlfile import TomlFile
 
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -167,7 +167,7 @@ class Authorisation:
             "valid_until_us": self.valid_until_us,
             "conditions": list(self.conditions),
             "depth_m": self.depth_m if np.isfinite(self.depth_m) else None,
-            "area": area_to_plain(self.area),
+            "area": self.area and self.area.geojson,
         }
 
     @classmethod
@@ -176,7 +176,7 @@ class Authorisation:
         rest = {
             "conditions": tuple(plain["conditions"]),
             "depth_m": np.inf if plain["depth_m"] is None else float(plain["depth_m"]),
-            "area": area_from_plain(plain["area"]),
+            "area": plain["area"] and Area(plain["area"]),
         }
         return cls(**{**plain, **rest})
 
@@ -282,7 +282,7 @@ class Mandate:
             "authorities": [{key: getattr(one, key) for key in Authority.__slots__} for one in self.authorities],
             "rules": self.rules.to_plain(),
             "zones": [zone.to_plain() for zone in self.zones],
-            "private": [area_to_plain(area) for area in self.private],
+            "private": [area.geojson for area in self.private],
             "authorisations": [one.to_plain() for one in self.authorisations],
         }
 
@@ -293,7 +293,7 @@ class Mandate:
             "authorities": tuple(Authority(**one) for one in plain["authorities"]),
             "rules": RuleSet.from_plain(plain["rules"]),
             "zones": tuple(Zone.from_plain(one) for one in plain["zones"]),
-            "private": tuple(Area.of(one) for one in plain["private"]),
+            "private": tuple(Area(one) for one in plain["private"]),
             "authorisations": tuple(Authorisation.from_plain(one) for one in plain["authorisations"]),
         }
         return cls(**{**plain, **made})
@@ -363,11 +363,12 @@ class _Reader:
             authorities,
             rules,
             basis,
-            zones=self._all("zone", self._zone),
-            private=self._all("private", lambda row, number: self._area(row, "private", number)),
-            authorisations=self._all("authorisation", self._authorisation),
-            confirmed_by=whole.get("rules_confirmed_by", ""),
-            **texts,
+            texts.get("offence", ""),
+            texts.get("purpose", ""),
+            self._all("zone", self._zone),
+            self._all("private", lambda row, number: self._area(row, "private", number)),
+            self._all("authorisation", self._authorisation),
+            confirmed_by=texts.get("rules_confirmed_by", ""),
             **figures,
         )
         return mandate, self._decisions(mandate)
@@ -493,7 +494,7 @@ class _Reader:
         path = self._path(row, table, "area", number)
         try:
             return Area.read(path)
-        except (FormatError, InputError) as fault:
+        except FormatError as fault:
             raise self.file.fault(str(fault), self.file.line(table, "area", number)) from None
 
     def _path(self, row: dict, table: str, key: str, number: int) -> pathlib.Path:

@@ -86,7 +86,6 @@ class Operation:
         self._permits = Permits(mandate, border)
         self._roles = {"home": mandate.home, "host": mandate.host}
         self._log: list[Event] = []
-        self._told = 0  # refusals that stand in the log
         self._state, self._holder = History(HOME), History(mandate.home)
         self._before_lost = HOME
         self._now_us = self._seen_us = NEVER
@@ -156,6 +155,16 @@ class Operation:
         """Rows that were refused, by sensor and rule."""
         return list(self._permits.refusals.values())
 
+    @property
+    def refused_now(self) -> list[tuple[str, str, Verdict, int]]:
+        """Sensor, authority, verdict and count of the rows that the last call of `permit` refused."""
+        return self._permits.latest
+
+    @property
+    def awaits_host(self) -> bool:
+        """Whether custody would move on once the track is fed by the host's own sensors."""
+        return transition(self._real_state, "host_follows") is not None
+
     def holder_at(self, time_us: Ints) -> list[str]:
         """Return who held the target at each time.
 
@@ -191,7 +200,7 @@ class Operation:
         start = len(self._log)
         if len(track):
             self._look(track, sorted(crossings or (), key=lambda one: one.known))
-        if self.mandate.host in heard and transition(self._real_state, "host_follows"):
+        if self.mandate.host in heard and self.awaits_host:
             self._move(self._now_us, "host_follows")
         return self._since(start)
 
@@ -232,12 +241,7 @@ class Operation:
 
     def permitted(self, measurements: Measurements) -> NDArray[np.bool_]:
         """(n,) bool: which rows their authority may contribute, by time, place and rule; see `permit`."""
-        mask = self._permits.judge(measurements, self._standing_to_contribute, self._target, self._leave.given)
-        for refusal in self.refusals[self._told :]:
-            facts = {"sensor": refusal.sensor, "rule": refusal.verdict.rule, "reason": refusal.verdict.reason}
-            self._note(refusal.first_us, "contribution_refused", refusal.authority, refusal.verdict.article, "", facts)
-        self._told = len(self._permits.refusals)
-        return mask
+        return self._permits.judge(measurements, self._standing_to_contribute, self._target, self._leave.given)
 
     def may(self, authority: str, act: str, time_us: int | None = None) -> Verdict:
         """Tell whether an authority may do something as things stand.
@@ -397,7 +401,7 @@ class Operation:
         last_us = self._state.times_us[-1]
         if time_us < last_us:
             raise OrderError(
-                f"custody has changed {(last_us - time_us) * 1e-6:.3f} s after this decision; decisions come in time order."
+                f"custody has changed {(last_us - time_us) * 1e-6:.3f} s after this decision; decisions come in order."
             )
 
     def _begin_abroad(self, track: Track, distance_m: float) -> None:
@@ -476,7 +480,7 @@ class Operation:
         self._read[host].put(time_us, self._disclosure(time_us, state))
 
     def _disclosure(self, time_us: int, state: str) -> Verdict:
-        """Find what lets the host read: its authorisation, a notice or request, or that it may as in its own country."""
+        """Find what lets the host read: its authorisation, a notice or request, or its own country."""
         leave = self._leave.in_force(time_us)
         if state == APPROACHING and leave is not None:
             rule = self._rule((AUTHORISED,))
@@ -504,15 +508,15 @@ class Operation:
         facts = {"owed_to": duty.owed_to, "since_us": since_us, "due_us": due_us, "policy": rule.policy}
         self._note(known_us, f"{kind}_owed", duty.owed_by, rule.article, "", facts)
         if kind == "request" and self._requested_us > NEVER:
-            self._fulfil("request", self._requested_us, known_us)
+            self._fulfil("request", self._requested_us, known_us, {})
 
-    def _fulfil(self, kind: str, done_us: int, time_us: int) -> bool:
+    def _fulfil(self, kind: str, done_us: int, time_us: int, facts: Mapping[str, Any]) -> bool:
         duty = next((one for one in self.duties if one.kind == kind and one.open), None)
         if duty is None:
             return False
         duty.done_us = done_us
-        late_s = max(done_us - duty.due_us, 0) * 1e-6
-        self._note(time_us, f"{kind}_done", duty.owed_by, duty.article, "", {"due_us": duty.due_us, "late_s": late_s})
+        told = {"due_us": duty.due_us, "late_s": max(done_us - duty.due_us, 0) * 1e-6, **facts}
+        self._note(time_us, f"{kind}_done", duty.owed_by, duty.article, "", told)
         return True
 
     def _next_due_us(self) -> int:
@@ -631,8 +635,8 @@ class Operation:
         """Note a request, notice or report; each fulfils the duty of its name, and the first two disclose."""
         if kind == "request":
             self._requested_us = time_us
-        self._note(time_us, f"act_{kind}", by, verdict.article, kind, facts)
-        self._fulfil(kind, time_us, time_us)
+        if not self._fulfil(kind, time_us, time_us, facts):
+            self._note(time_us, f"act_{kind}", by, verdict.article, kind, facts)
         if kind != "report" and self._abroad:
             self._disclosed = True
             self._read[self.mandate.host].put(time_us, self._disclosure(time_us, self._real_state))

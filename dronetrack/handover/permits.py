@@ -13,6 +13,7 @@ from dronetrack.handover.mandate import Authorisation, Mandate
 from dronetrack.handover.zones import FLY, OBSERVE, ON_HOME, ON_HOST, ZONE_ACTS, Zone
 from dronetrack.measurements import HEIGHT, TICK, Measurements, Sensor
 
+NEVER = int(np.iinfo(np.int64).min)
 NOT_PART = Verdict(False, "authority", "", "it takes no part in this operation")
 
 Floats = NDArray[np.float64]
@@ -67,6 +68,8 @@ class Permits:
         self._conditions = Verdict(
             False, "conditions", terms.article if terms else "", "the target was beyond what the authorisation covers"
         )
+        self._moment_us = NEVER  # of the last row that was let in
+        self.latest: list[tuple[str, str, Verdict, int]] = []
         self._sensors: tuple[Sensor, ...] = ()
         self._groups: dict[str, NDArray[np.bool_]] = {}
 
@@ -95,6 +98,7 @@ class Permits:
         (n,) bool
             A tick always may. The ground's height is nobody's: it goes with the permitted rows of its moment.
         """
+        self.latest = []
         mask = measurements.kind == TICK
         real = ~mask
         for authority, sensors in self._by_authority(measurements.sensors).items():
@@ -112,7 +116,11 @@ class Permits:
                 self._count(measurements, rows[~ground], np.zeros(int(np.sum(~ground)), dtype=np.intp), [NOT_PART], "")
         ground = real & (measurements.kind == HEIGHT) & self._nobodys(measurements)
         if ground.any():
-            mask[ground] = np.isin(measurements.time_us[ground], measurements.time_us[mask])
+            # The sightings of a moment may have come in the batch before.
+            moments_us = np.append(measurements.time_us[mask], self._moment_us)
+            mask[ground] = np.isin(measurements.time_us[ground], moments_us)
+        if mask.any():
+            self._moment_us = int(measurements.time_us[mask][-1])
         return mask
 
     def _by_authority(self, sensors: tuple[Sensor, ...]) -> dict[str, NDArray[np.bool_]]:
@@ -139,31 +147,36 @@ class Permits:
     ) -> tuple[NDArray[np.intp], list[Verdict]]:
         """Refuse also by place what an authority's standing permits."""
         zones = {act: self._zones(authority, act) for act in ZONE_ACTS}
-        bound = authority == self.mandate.home and given is not None and _has_terms(given)
+        terms = given if authority == self.mandate.home and given is not None and _has_terms(given) else None
         third = authority not in (self.mandate.home, self.mandate.host)
-        if not (self.mandate.private or zones[FLY] or zones[OBSERVE] or bound or third):
+        if not (self.mandate.private or zones[FLY] or zones[OBSERVE] or terms or third):
             return codes, verdicts
         lat_deg, lon_deg = self._sites(measurements, rows)
-        seen = (lat_deg, lon_deg) if target_deg is None else tuple(np.full(len(rows), one) for one in target_deg)
+        target_lat, target_lon = lat_deg, lon_deg
+        if target_deg is not None:
+            target_lat, target_lon = (np.full(len(rows), one) for one in target_deg)
         beyond = -1.0 if authority == self.mandate.host else 1.0
-        codes = codes.copy()
-        verdicts = [*verdicts, self._private, self._out[FLY], self._out[OBSERVE], self._conditions]
-        allowed = np.array([one.allowed for one in verdicts])
         checks = [
-            (-4, ~_in_any(self.mandate.private, lat_deg, lon_deg)),
-            (-3, self._inside(zones[FLY], lat_deg, lon_deg, beyond)),
-            (-2, self._inside(zones[OBSERVE], *seen, beyond)),
+            (self._private, ~_in_any(self.mandate.private, lat_deg, lon_deg)),
+            (self._out[FLY], self._inside(zones[FLY], lat_deg, lon_deg, beyond)),
+            (self._out[OBSERVE], self._inside(zones[OBSERVE], target_lat, target_lon, beyond)),
         ]
-        if bound:
-            zone = Zone(authority, ZONE_ACTS, depth_m=given.depth_m, area=given.area)
+        if terms is not None:
+            zone = Zone(authority, ZONE_ACTS, depth_m=terms.depth_m, area=terms.area)
             # At home the terms of the host do not bind.
-            at_home = self.border.signed_distance_m(*seen) < 0.0
-            checks.append((-1, at_home | zone.contains(self.border, *seen, beyond=beyond)))
+            at_home = self.border.signed_distance_m(target_lat, target_lon) < 0.0
+            within = at_home | zone.contains(self.border, target_lat, target_lon, beyond=beyond)
+            checks.append((self._conditions, within))
         if third:
-            checks.append((-1, self._covered(authority, measurements.time_us[rows], *seen)))
-        for code, right in checks:
-            codes[allowed[codes] & ~right] = len(verdicts) + code
-        return codes, verdicts
+            checks.append(
+                (self._conditions, self._covered(authority, measurements.time_us[rows], target_lat, target_lon))
+            )
+        codes = codes.copy()
+        allowed = [one.allowed for one in verdicts]
+        for _, right in checks:
+            codes[np.array(allowed)[codes] & ~right] = len(allowed)
+            allowed.append(False)
+        return codes, [*verdicts, *(verdict for verdict, _ in checks)]
 
     def _zones(self, authority: str, act: str) -> list[Zone]:
         """Zones of an authority for an act; none for home means anywhere that custody lets it follow."""
@@ -188,8 +201,7 @@ class Permits:
     def _inside(self, zones: list[Zone], lat_deg: Floats, lon_deg: Floats, beyond: float) -> NDArray[np.bool_]:
         if not zones:
             return np.ones(len(lat_deg), dtype=np.bool_)
-        inside = [zone.contains(self.border, lat_deg, lon_deg, beyond=beyond) for zone in zones]
-        return np.logical_or.reduce(inside)
+        return np.any([zone.contains(self.border, lat_deg, lon_deg, beyond=beyond) for zone in zones], axis=0)
 
     def _sites(self, measurements: Measurements, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
         site = measurements.site_ecef_m[rows]
@@ -219,6 +231,7 @@ class Permits:
                 first_us, last_us = int(mine[0]), int(mine[-1])
                 known = self.refusals.setdefault(key, Refusal(name, authority, verdict, 0, first_us, last_us))
                 known.rows += len(mine)
+                self.latest.append((name, authority, verdict, len(mine)))
                 known.first_us, known.last_us = min(known.first_us, first_us), max(known.last_us, last_us)
 
 

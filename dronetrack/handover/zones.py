@@ -1,17 +1,18 @@
 """Where may who fly, and where may they look? Zones by side of the border, depth behind it, and area."""
 
-import json
 import pathlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack.border import Border
-from dronetrack.errors import FormatError, InputError
-from dronetrack.kernels import border as kernels
+from dronetrack.errors import FormatError
+
+if TYPE_CHECKING:
+    import shapely
 
 FLY, OBSERVE = "fly", "observe"
 ZONE_ACTS = (FLY, OBSERVE)
@@ -23,29 +24,59 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Area:
-    """Polygons on the ground.
+    """Polygons on the ground, straight in longitude and latitude (RFC 7946); the edge belongs to them.
 
     Parameters
     ----------
-    polygons_deg : tuple of tuple of (m, 2) float64
-        For each polygon its outline and its holes (longitude, latitude), straight in both as in RFC 7946. [deg]
+    geojson : str
+        A geometry, feature or collection of polygons.
+
+    Raises
+    ------
+    FormatError
+        If it is no GeoJSON of polygons, or a corner is no longitude and latitude.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> yard = Area('{"type": "Polygon", "coordinates": [[[20, 46], [21, 46], [21, 47], [20, 46]]]}')
+    >>> yard.contains(np.array([46.2, 46.9]), np.array([20.5, 20.1])).tolist()
+    [True, False]
     """
 
-    polygons_deg: tuple[tuple[Floats, ...], ...]
+    geojson: str
+    shape: "shapely.Geometry" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        import shapely
+
+        try:
+            parts = shapely.get_parts(shapely.from_geojson(self.geojson))
+        except shapely.errors.GEOSException as fault:
+            raise FormatError(f"no GeoJSON ({fault}).") from None
+        kinds = sorted({part.geom_type for part in parts})
+        if not set(kinds) or not set(kinds) <= {"Polygon", "MultiPolygon"}:
+            raise FormatError(f"an area needs polygons; got {', '.join(kinds) or 'nothing'}.")
+        shape = shapely.union_all(shapely.make_valid(parts))
+        west, south, east, north = shape.bounds
+        if not (west >= -180.0 and east <= 180.0 and south >= -90.0 and north <= 90.0):
+            raise FormatError("a corner is not a longitude in [-180, 180] and a latitude in [-90, 90].")
+        shapely.prepare(shape)
+        object.__setattr__(self, "shape", shape)
 
     @classmethod
     def read(cls, path: str | pathlib.Path) -> Self:
-        """Read the polygons of a GeoJSON file.
+        """Read a GeoJSON file of polygons.
 
         Parameters
         ----------
         path : str or Path
-            GeoJSON with polygons (RFC 7946: longitude and latitude).
+            The file.
 
         Returns
         -------
         Area
-            All of them.
+            All its polygons.
 
         Raises
         ------
@@ -54,42 +85,17 @@ class Area:
         """
         path = pathlib.Path(path)
         try:
-            return cls.of(_polygons(json.loads(path.read_text(encoding="utf-8"))))
+            return cls(path.read_text(encoding="utf-8"))
         except OSError as fault:
             raise FormatError(f"{path}: cannot be read ({fault.strerror}).") from None
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as fault:
-            raise FormatError(f"{path.name}: no GeoJSON of polygons ({fault}).") from None
-
-    @classmethod
-    def of(cls, polygons_deg: Sequence[Sequence[Any]]) -> Self:
-        """Make an area of polygons, each a list of rings (longitude, latitude).
-
-        Raises
-        ------
-        InputError
-            If a ring is no ring, or there is none.
-        """
-        made = tuple(
-            tuple(np.array(ring, dtype=np.float64)[:, :2] for ring in polygon) for polygon in polygons_deg if polygon
-        )
-        rings = [ring for polygon in made for ring in polygon]
-        if not rings or any(len(ring) < 3 for ring in rings):
-            raise InputError("an area needs polygons of at least three corners.")
-        if not (np.abs(np.concatenate(rings)) <= [180.0, 90.0]).all():
-            raise InputError("a corner is not a longitude in [-180, 180] and a latitude in [-90, 90].")
-        return cls(made)
+        except (UnicodeDecodeError, FormatError) as fault:
+            raise FormatError(f"{path.name}: {fault}") from None
 
     def contains(self, lat_deg: Floats, lon_deg: Floats) -> NDArray[np.bool_]:
-        """(n,) bool: whether places are inside."""
-        inside, odd, one = (np.zeros(len(lat_deg), dtype=np.bool_) for _ in range(3))
-        lat, lon = np.radians(lat_deg), np.radians(lon_deg)
-        for polygon in self.polygons_deg:
-            odd[:] = False
-            for ring in polygon:
-                kernels.inside_rows(lon, lat, np.radians(ring), one)
-                odd ^= one
-            inside |= odd
-        return inside
+        """(n,) bool: whether places are inside; one that is not known is not."""
+        import shapely
+
+        return shapely.intersects_xy(self.shape, lon_deg, lat_deg)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,34 +156,13 @@ class Zone:
             "acts": list(self.acts),
             "side": self.side,
             "depth_m": self.depth_m if np.isfinite(self.depth_m) else None,
-            "area": area_to_plain(self.area),
+            "area": self.area and self.area.geojson,
         }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Make the zone that `to_plain` wrote."""
         depth_m = np.inf if plain["depth_m"] is None else float(plain["depth_m"])
-        return cls(plain["authority"], tuple(plain["acts"]), plain["side"], depth_m, area_from_plain(plain["area"]))
-
-
-def area_to_plain(area: Area | None) -> list | None:
-    """Return an area as JSON can hold it."""
-    return None if area is None else [[ring.tolist() for ring in polygon] for polygon in area.polygons_deg]
-
-
-def area_from_plain(plain: Sequence | None) -> Area | None:
-    """Make the area that `area_to_plain` wrote."""
-    return None if plain is None else Area.of(plain)
-
-
-def _polygons(geometry: Mapping[str, Any]) -> list:
-    kind = geometry["type"]
-    if kind == "FeatureCollection":
-        return [polygon for one in geometry["features"] for polygon in _polygons(one)]
-    if kind == "Feature":
-        return _polygons(geometry["geometry"])
-    if kind == "Polygon":
-        return [geometry["coordinates"]]
-    if kind == "MultiPolygon":
-        return list(geometry["coordinates"])
-    raise ValueError(f"a {kind} is no polygon")
+        return cls(
+            plain["authority"], tuple(plain["acts"]), plain["side"], depth_m, plain["area"] and Area(plain["area"])
+        )
