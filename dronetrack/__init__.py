@@ -50,6 +50,7 @@ _ROOMS = {
     "Watch": "border",
     "check_gimbal_frame": "sensing",
     "contacts": "sensing",
+    "country_of": "border",
     "from_filterpy": "bank",
     "fuse": "mission",
     "geo_targets": "sensing",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from dronetrack.border import Crossing as Crossing
     from dronetrack.border import Crossings as Crossings
     from dronetrack.border import Watch as Watch
+    from dronetrack.border import country_of as country_of
     from dronetrack.driving import AlongRoad as AlongRoad
     from dronetrack.driving import track_on_road as track_on_road
     from dronetrack.errors import DivergedError as DivergedError

@@ -1,5 +1,6 @@
 """Which country is it in, how far from the line, and how sure is that? The line between two countries."""
 
+import functools
 import pathlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dronetrack.border import world
 from dronetrack.border.outline import lines_of
+from dronetrack.border.world import Post
 from dronetrack.columns import column
 from dronetrack.errors import FormatError, InputError
 from dronetrack.kernels import border as kernels
@@ -19,17 +21,24 @@ if TYPE_CHECKING:
     import geopandas
     import shapely
 
+    from dronetrack.border.forecast import Forecast, Pace
     from dronetrack.border.watch import Crossings
+    from dronetrack.roads import RoadGraph, Route
 
 HOME, HOST, NEITHER = 0, 1, -1
 # Probability at which a side counts as known. A target 3 m beside the line, tracked to 4 m, crossed it 8 times in ten
 # minutes at 0.95, and never at 0.999; the time of a true crossing does not depend on it.
 BELIEF = 0.999
+POST_WITHIN_M = 2500.0  # the coarse network puts a motorway up to a kilometre off; crossing points lie 5 km apart
+MEAN_RADIUS_M = 6_371_008.8
 ABROAD = "abroad"  # the host of `Border.of`: whatever lies outside
 SIDE_OF_BITS = np.array([NEITHER, HOME, HOST, HOST], dtype=np.int8)  # an overlap of faulty outlines is the host's
 
 Floats = NDArray[np.float64]
 Offsets = NDArray[np.int64]
+
+_no_rings = functools.partial(np.empty, (0, 2))
+_no_offsets = functools.partial(np.empty, 0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +67,8 @@ class Border:
         Standard deviation of the line itself, each way; part of every probability. [m]
     attribution, licence : str
         Where the line comes from.
+    posts : tuple of (name, lat_deg, lon_deg)
+        Official crossing points.
 
     Raises
     ------
@@ -75,14 +86,15 @@ class Border:
     host: str
     line_lon_deg: Floats
     line_lat_deg: Floats
-    line_offsets: Offsets | None = None
-    home_rings_deg: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    home_offsets: Offsets | None = None
-    host_rings_deg: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    host_offsets: Offsets | None = None
+    line_offsets: Offsets = field(default_factory=_no_offsets)
+    home_rings_deg: Floats = field(default_factory=_no_rings)
+    home_offsets: Offsets = field(default_factory=_no_offsets)
+    host_rings_deg: Floats = field(default_factory=_no_rings)
+    host_offsets: Offsets = field(default_factory=_no_offsets)
     line_std_m: float = 5.0
     attribution: str = ""
     licence: str = ""
+    posts: tuple[Post, ...] = ()
     lines: kernels.Lines = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +103,8 @@ class Border:
         lat = column("line_lat_deg", self.line_lat_deg, np.float64, (len(lon),), low=-90.0, high=90.0, nan=False)
         put(self, "line_lon_deg", lon)
         put(self, "line_lat_deg", lat)
+        if len(lon) < 2:
+            raise InputError(f"a border line needs two vertices; got {len(lon)}.")
         put(self, "line_offsets", _offsets("line_offsets", self.line_offsets, len(lon), 2))
         if self.home == self.host:
             raise InputError(f"a border lies between two countries; got {self.home!r} twice.")
@@ -286,6 +300,39 @@ class Border:
         found = self._nearest(lat_deg, lon_deg)
         return np.degrees(found[:, 4]), np.degrees(found[:, 3])
 
+    def places(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[str, ...]:
+        """Return the official crossing point at each place.
+
+        Parameters
+        ----------
+        lat_deg, lon_deg : (n,) float64
+            Where. [deg]
+
+        Returns
+        -------
+        tuple of str
+            Name of the nearest of `self.posts` within 2.5 km; empty where there is none.
+
+        Raises
+        ------
+        InputError
+            If shapes differ or an angle is out of range.
+
+        Examples
+        --------
+        >>> Border.between("HU", "RO").places([46.2112, 46.4], [20.7604, 21.0])
+        ('Nadlac II', '')
+        """
+        lat, lon = _angles(lat_deg, lon_deg)
+        if not self.posts:
+            return ("",) * len(lat)
+        there = np.radians([[post.lat_deg, post.lon_deg] for post in self.posts])
+        north, east = there[:, 0] - lat[:, None], (there[:, 1] - lon[:, None]) * np.cos(lat[:, None])
+        apart_m = MEAN_RADIUS_M * np.hypot(north, east)
+        nearest = apart_m.argmin(axis=1)
+        near = apart_m.min(axis=1) <= POST_WITHIN_M
+        return tuple(self.posts[post].name if close else "" for post, close in zip(nearest, near, strict=True))
+
     def probability(self, track: Track) -> Floats:
         """Return how sure it is that a target is on the host's side.
 
@@ -330,6 +377,71 @@ class Border:
 
         return Watch(self, belief=belief).update(track)
 
+    def forecast(
+        self,
+        track: Track,
+        route: "Route | RoadGraph | None" = None,
+        horizon_s: float = 3600.0,
+        *,
+        pace: "Pace | None" = None,
+        n_drives: int = 2000,
+        rng: np.random.Generator | None = None,
+    ) -> "Forecast":
+        """Say when and where a target will cross.
+
+        Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`): freely,
+        along a route, or along a road graph, where each junction is left straight on rather than round a corner.
+
+        Parameters
+        ----------
+        track : Track
+            The last row counts; the last half hour says how fast this driver goes.
+        route : Route or RoadGraph, optional
+            The road that the target is on; without it the target drives freely.
+        horizon_s : float, optional
+            How far to look. [s]
+        pace : Pace, optional
+            How drivers keep speed and course.
+        n_drives : int, optional
+            Number of drives; a probability is good to ``0.5 / sqrt(n_drives)`` (one standard deviation) or better.
+        rng : Generator, optional
+            Randomness; without it the same track gives the same forecast.
+
+        Returns
+        -------
+        Forecast
+            Probability of crossing by time, quantiles of the time, most likely crossing points.
+
+        Raises
+        ------
+        InputError
+            If the track is empty, an option is out of range, or the target is not on the road.
+        """
+        from dronetrack.border.forecast import forecast
+
+        return forecast(self, track, route, horizon_s, pace=pace, n_drives=n_drives, rng=rng)
+
+    def nearest_segment(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.int64]:
+        """Return the row of `lines.line` that is nearest.
+
+        Parameters
+        ----------
+        lat_deg, lon_deg : (n,) float64
+            Where. [deg]
+
+        Returns
+        -------
+        (n,) int64
+            Index; -1 for NaN.
+
+        Raises
+        ------
+        InputError
+            If shapes differ or an angle is out of range.
+        """
+        segment = self._nearest(lat_deg, lon_deg)[:, 5]
+        return np.where(np.isnan(segment), -1, segment).astype(np.int64)
+
     def to_geodataframe(self) -> "geopandas.GeoDataFrame":
         """Return the line as a table with geometry and its attribution.
 
@@ -355,7 +467,7 @@ class Border:
 
     def _nearest(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
         lat, lon = _angles(lat_deg, lon_deg)
-        out = np.empty((len(lat), 5))
+        out = np.empty((len(lat), 6))
         kernels.nearest_rows(lon, lat, self.lines, out)
         return out
 
@@ -366,13 +478,11 @@ def _angles(lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
     return np.radians(lat), np.radians(lon)
 
 
-def _offsets(name: str, values: Offsets | None, n: int, fewest: int) -> Offsets:
+def _offsets(name: str, values: Offsets, n: int, fewest: int) -> Offsets:
     """Check offsets, or make those of one part; each part has `fewest` vertices at least."""
-    whole = np.array([0, n] if n else [0])
-    out = column(name, whole if values is None else values, np.int64, (None,), low=0, high=n)
-    if name == "line_offsets" and len(out) < 2:
-        raise InputError("a border line needs two vertices; got none.")
-    if not len(out) or out[0] != 0 or out[-1] != n or np.any(np.diff(out) < fewest):
+    given = values if len(values) else [0, n] if n else [0]
+    out = column(name, given, np.int64, (None,), low=0, high=n)
+    if out[0] != 0 or out[-1] != n or np.any(np.diff(out) < fewest):
         raise InputError(f"{name} must rise from 0 to {n} with {fewest} vertices or more each; got {out.tolist()[:9]}.")
     return out
 

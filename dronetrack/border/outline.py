@@ -10,9 +10,12 @@ CELLS_PER_SEGMENT = 64
 LONGEST_RAD = 1e-3  # about 6 km: longer segments are cut, so that a box around one holds little else
 
 Floats = NDArray[np.float64]
+Offsets = NDArray[np.int64]
 
 
-def lines_of(line: Floats, line_offsets: NDArray, home: Floats, home_offsets: NDArray, host: Floats, host_offsets: NDArray) -> kernels.Lines:  # fmt: skip
+def lines_of(
+    line: Floats, line_offsets: Offsets, home: Floats, home_offsets: Offsets, host: Floats, host_offsets: Offsets
+) -> kernels.Lines:
     """Lay out a border.
 
     Parameters
@@ -31,22 +34,72 @@ def lines_of(line: Floats, line_offsets: NDArray, home: Floats, home_offsets: ND
     Lines
         The columns that kernels read.
     """
-    parts = _short(_segments(line, line_offsets, closed=False))
-    before, after = _neighbours(parts)
+    parts = _short(segments_of(line, line_offsets, closed=False))
+    outlines = [segments_of(*rings, closed=True) for rings in ((home, home_offsets), (host, host_offsets))]
+    outside = 0
     if len(host):
-        edges, kind = _edges(_segments(home, home_offsets, closed=True), _segments(host, host_offsets, closed=True))
+        edges, flip = _edges(*outlines)
     else:  # all that is not home is the host's; of a line alone the sides are left and right
-        edges = _segments(home, home_offsets, closed=True)[:, [2, 3, 0, 1]] if len(home) else parts
-        kind = np.full(len(edges), kernels.SHARED, dtype=np.int8)
-    edges, kind = _short(edges), np.repeat(kind, _pieces(edges))
-    outside = kernels.HOST_BIT if len(home) and not len(host) else 0
+        edges = outlines[0][:, [2, 3, 0, 1]] if len(home) else parts
+        flip = np.full(len(edges), kernels.HOME_BIT | kernels.HOST_BIT, dtype=np.uint16)
+        outside = kernels.HOST_BIT if len(home) else 0
     return kernels.Lines(
-        parts, before, after, _blocks(parts), edges, kind, bool(len(home) or len(host)), outside, *_grid(edges, kind, outside)
-    )  # fmt: skip
+        parts, *_neighbours(parts), _blocks(parts), closed=len(home) > 0, grid=grid_of(edges, flip, outside=outside)
+    )
 
 
-def _segments(vertices: Floats, offsets: NDArray, *, closed: bool) -> Floats:
-    """(m, 4) segments of all parts; closed rings go back to their first vertex."""
+def grid_of(edges: Floats, flip: NDArray[np.uint16], *, outside: int = 0) -> kernels.Grid:
+    """Lay a grid over areas.
+
+    Parameters
+    ----------
+    edges : (m, 4) float64
+        Segments of their outlines, lon0, lat0, lon1, lat1. [rad]
+    flip : (m,) uint16
+        Code of the area on the left, exclusive or that on the right.
+    outside : int, optional
+        Code of a place outside of all outlines.
+
+    Returns
+    -------
+    Grid
+        The columns that kernels read.
+    """
+    flip, edges = np.repeat(flip, _pieces(edges)), _short(edges)
+    west, east = edges[:, [0, 2]].min(), edges[:, [0, 2]].max()
+    south, north = edges[:, [1, 3]].min(), edges[:, [1, 3]].max()
+    wide, high = max(east - west, 1e-6) * np.cos(0.5 * (south + north)), max(north - south, 1e-6)
+    cells = min(MOST_CELLS, CELLS_PER_SEGMENT * len(edges) + 16)
+    n_lon = int(np.clip(np.sqrt(cells * wide / high), 1, cells))
+    n_lat = max(cells // n_lon, 1)
+    # A hair more than the box, so that its far sides are inside.
+    where = (west - 1e-9, south - 1e-9, (east - west + 2e-9) / n_lon, (north - south + 2e-9) / n_lat, n_lon, n_lat)
+    first = np.empty((len(edges), 2), dtype=np.int32)
+    start = np.zeros(n_lon * n_lat + 1, dtype=np.int32)
+    items = np.empty(kernels.grid_rows(edges, *where, first, start, np.empty(0, dtype=np.int32)), dtype=np.int32)
+    kernels.grid_rows(edges, *where, first, start, items)
+    corner = np.empty(n_lon * n_lat, dtype=np.uint16)
+    kernels.corner_rows(edges, flip, outside, *where, start, corner)
+    return kernels.Grid(edges, flip, outside, *where, first, start, items, corner)
+
+
+def segments_of(vertices: Floats, offsets: Offsets, *, closed: bool) -> Floats:
+    """Return the segments of all parts.
+
+    Parameters
+    ----------
+    vertices : (k, 2) float64
+        Vertices of all parts.
+    offsets : (p + 1,) int64
+        Part i has the vertices ``offsets[i]:offsets[i + 1]``.
+    closed : bool
+        Whether each part goes back to its first vertex.
+
+    Returns
+    -------
+    (m, 4) float64
+        Start and end of each.
+    """
     following = np.arange(1, len(vertices) + 1)
     last = offsets[1:] - 1
     if closed:
@@ -90,14 +143,13 @@ def _neighbours(parts: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return before, after
 
 
-def _edges(home: Floats, host: Floats) -> tuple[Floats, NDArray[np.int8]]:
-    """Edges of both countries; where they run along each other there and back, once."""
+def _edges(home: Floats, host: Floats) -> tuple[Floats, NDArray[np.uint16]]:
+    """Edges of both countries and their flips; where they run along each other there and back, once."""
     shared_host = np.isin(_keys(host), _keys(home[:, [2, 3, 0, 1]]))
     shared_home = np.isin(_keys(home[:, [2, 3, 0, 1]]), _keys(host))
     groups = [host[shared_host], host[~shared_host], home[~shared_home]]
-    kinds = [kernels.SHARED, kernels.HOST_ONLY, kernels.HOME_ONLY]
-    kind = np.repeat(np.array(kinds, dtype=np.int8), [len(group) for group in groups])
-    return np.concatenate(groups), kind
+    flips = [kernels.HOME_BIT | kernels.HOST_BIT, kernels.HOST_BIT, kernels.HOME_BIT]
+    return np.concatenate(groups), np.repeat(np.array(flips, dtype=np.uint16), [len(group) for group in groups])
 
 
 def _blocks(parts: Floats) -> Floats:
@@ -108,24 +160,3 @@ def _blocks(parts: Floats) -> Floats:
     high = (np.maximum.reduceat(values.max(axis=1), first) for values in (lon, lat))
     (west, south), (east, north) = low, high
     return np.column_stack([west, east, south, north])
-
-
-def _grid(edges: Floats, kind: NDArray[np.int8], outside: int) -> tuple:
-    """The grid's columns, in the order of `Lines`."""
-    west, east = edges[:, [0, 2]].min(), edges[:, [0, 2]].max()
-    south, north = edges[:, [1, 3]].min(), edges[:, [1, 3]].max()
-    wide = max(east - west, 1e-6) * np.cos(0.5 * (south + north))
-    high = max(north - south, 1e-6)
-    cells = float(min(MOST_CELLS, CELLS_PER_SEGMENT * len(edges) + 16))
-    n_lon = int(np.clip(np.sqrt(cells * wide / high), 1, cells))
-    n_lat = int(np.clip(cells / n_lon, 1, cells))
-    # A hair more than the box, so that the far sides are inside.
-    where = (west - 1e-9, south - 1e-9, (east - west + 2e-9) / n_lon, (north - south + 2e-9) / n_lat, n_lon, n_lat)
-    first = np.empty((len(edges), 2), dtype=np.int32)
-    start = np.zeros(n_lon * n_lat + 1, dtype=np.int32)
-    count = kernels.grid_rows(edges, *where, first, start, np.empty(0, dtype=np.int32))
-    items = np.empty(count, dtype=np.int32)
-    kernels.grid_rows(edges, *where, first, start, items)
-    code = np.empty(n_lon * n_lat, dtype=np.uint8)
-    kernels.corner_rows(edges, kind, outside, *where, start, code)
-    return *where, first, start, items, code

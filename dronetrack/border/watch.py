@@ -257,7 +257,7 @@ class Watch:
             lat_deg=lat_deg,
             lon_deg=lon_deg,
             probability=np.minimum(found[:, 10], SUREST),
-            place=("",) * n,
+            place=self.border.places(lat_deg, lon_deg),
         )
 
 

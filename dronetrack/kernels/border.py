@@ -8,11 +8,12 @@ line        (s, 4) segments of the line, lon0, lat0, lon1, lat1 [rad], straight 
 before,     (s,) the segment that ends where this one starts, and the one that starts where this one ends; -1 for none
 after
 blocks      (b, 4) lowest and highest longitude and latitude of each run of `BLOCK` segments of the line [rad]
-edges       (m, 4) segments of the outlines of both countries; the host on the left of shared ones, else the own country
-kind        (m,) SHARED, HOST_ONLY or HOME_ONLY
+code        number of the area around a place; of a border HOME_BIT and HOST_BIT
+edges       (m, 4) segments of the outlines of areas; the host on the left of what both share, else the own country
+flip        (m,) code on the left of an edge, exclusive or that on its right
 grid        cells of `step_lon` by `step_lat`, row by row from (west, south): `items[start[c]:start[c + 1]]` are the
-            segments whose boxes touch cell c, `first[e]` the column and row of the first of them; `code[c]` holds HOME_BIT and HOST_BIT of its south-west corner, and EDGE_BIT
-            where segments touch it
+            edges whose boxes touch cell c, `first[e]` is the column and row of the first cell that edge e touches;
+            `corner[c]` is the code of the south-west corner, with EDGE_BIT where edges touch the cell
 kx, ky      metres per radian of longitude and of latitude
 """
 
@@ -24,22 +25,16 @@ from dronetrack.kernels import kernel
 from dronetrack.kernels.geodesy import a, e2
 
 BLOCK = 16
-SHARED, HOST_ONLY, HOME_ONLY = 0, 1, 2
-HOME_BIT, HOST_BIT, EDGE_BIT = 1, 2, 4
+HOME_BIT, HOST_BIT, EDGE_BIT = 1, 2, 1 << 15
 TOUCH = 1e-12  # a box this close to a cell touches it [rad]
 
 
-class Lines(NamedTuple):
-    """A border in the columns that kernels read; see the legend."""
+class Grid(NamedTuple):
+    """Areas under a grid; see the legend."""
 
-    line: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    blocks: np.ndarray
     edges: np.ndarray
-    kind: np.ndarray
-    closed: bool  # whether outlines are known; a line alone has sides only near it
-    outside: int  # bits of a place outside of all outlines
+    flip: np.ndarray
+    outside: int  # code of a place outside of all outlines
     west: float
     south: float
     step_lon: float
@@ -49,7 +44,18 @@ class Lines(NamedTuple):
     first: np.ndarray
     start: np.ndarray
     items: np.ndarray
-    code: np.ndarray
+    corner: np.ndarray
+
+
+class Lines(NamedTuple):
+    """A border; see the legend."""
+
+    line: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    blocks: np.ndarray
+    closed: bool  # whether outlines are known; a line alone has sides only near it
+    grid: Grid
 
 
 @kernel
@@ -105,15 +111,9 @@ def left_one(edges, e, lon, lat):
 
 
 @kernel
-def flips_one(kind):
-    """Which countries one leaves or enters across a segment of this kind."""
-    return HOME_BIT | HOST_BIT if kind == 0 else HOST_BIT if kind == 1 else HOME_BIT
-
-
-@kernel
-def corner_rows(edges, kind, outside, west, south, step_lon, step_lat, n_lon, n_lat, start, code):
-    """Fill `code` by scan lines through the south side of each row of cells."""
-    code[:] = 0
+def corner_rows(edges, flip, outside, west, south, step_lon, step_lat, n_lon, n_lat, start, corner):
+    """Fill `corner` by scan lines through the south side of each row of cells."""
+    corner[:] = 0
     for e in range(edges.shape[0]):
         y0, y1 = edges[e, 1], edges[e, 3]
         j0, j1 = cells_one(min(y0, y1), max(y0, y1), south, step_lat, n_lat)
@@ -127,40 +127,48 @@ def corner_rows(edges, kind, outside, west, south, step_lon, step_lat, n_lon, n_
             while i < n_lon and left_one(edges, e, west + i * step_lon, lat) == (y1 > y0):
                 i += 1
             if i < n_lon:
-                code[j * n_lon + i] ^= flips_one(kind[e])
+                corner[j * n_lon + i] ^= flip[e]
     for j in range(n_lat):
-        inside = outside
+        code = np.uint16(outside)
         for i in range(n_lon):
             cell = j * n_lon + i
-            inside ^= code[cell]
-            code[cell] = inside | (EDGE_BIT if start[cell + 1] > start[cell] else 0)
+            code ^= corner[cell]
+            corner[cell] = code | np.uint16(EDGE_BIT if start[cell + 1] > start[cell] else 0)
 
 
 @kernel
-def bits_one(lon, lat, lines):
-    """HOME_BIT and HOST_BIT of the countries around a point.
+def code_one(lon, lat, grid):
+    """Code of the area around a point.
 
-    From the south-west corner of its cell up, then east: each segment crossed on the way is a country left or entered.
+    From the south-west corner of its cell up, then east: each edge crossed on the way is an area left or entered.
     """
-    u, v = (lon - lines.west) / lines.step_lon, (lat - lines.south) / lines.step_lat
-    if not (0.0 <= u < lines.n_lon and 0.0 <= v < lines.n_lat):
-        return lines.outside
+    u, v = (lon - grid.west) / grid.step_lon, (lat - grid.south) / grid.step_lat
+    if not (0.0 <= u < grid.n_lon and 0.0 <= v < grid.n_lat):
+        return grid.outside
     i, j = int(u), int(v)
-    cell = j * lines.n_lon + i
-    bits = lines.code[cell]
-    if bits & EDGE_BIT:
-        west, south = lines.west + i * lines.step_lon, lines.south + j * lines.step_lat
-        for k in range(lines.start[cell], lines.start[cell + 1]):
-            e = lines.items[k]
+    cell = j * grid.n_lon + i
+    code = int(grid.corner[cell])
+    if code & EDGE_BIT:
+        code ^= EDGE_BIT
+        west, south = grid.west + i * grid.step_lon, grid.south + j * grid.step_lat
+        for k in range(grid.start[cell], grid.start[cell + 1]):
+            e = grid.items[k]
             crossed = False
-            turn = left_one(lines.edges, e, west, lat)
-            if (lines.edges[e, 0] > west) != (lines.edges[e, 2] > west):
-                crossed = left_one(lines.edges, e, west, south) != turn
-            if (lines.edges[e, 1] > lat) != (lines.edges[e, 3] > lat):
-                crossed ^= turn != left_one(lines.edges, e, lon, lat)
+            turn = left_one(grid.edges, e, west, lat)
+            if (grid.edges[e, 0] > west) != (grid.edges[e, 2] > west):
+                crossed = left_one(grid.edges, e, west, south) != turn
+            if (grid.edges[e, 1] > lat) != (grid.edges[e, 3] > lat):
+                crossed ^= turn != left_one(grid.edges, e, lon, lat)
             if crossed:
-                bits ^= flips_one(lines.kind[e])
-    return bits & 3
+                code ^= int(grid.flip[e])
+    return code
+
+
+@kernel
+def code_rows(lon, lat, grid, out):
+    """Fill out (n,); 0 for NaN."""
+    for i in range(lon.shape[0]):
+        out[i] = 0 if np.isnan(lon[i]) or np.isnan(lat[i]) else code_one(lon[i], lat[i], grid)
 
 
 @kernel
@@ -173,7 +181,7 @@ def box_distance2_one(lon, lat, box, kx, ky):
 
 @kernel
 def nearest_one(lon, lat, lines):
-    """Nearest point of the line: (signed distance, normal east, normal north, its longitude, its latitude).
+    """Nearest point of the line: (signed distance, normal east, normal north, its longitude and latitude, its segment).
 
     The plane is that of the middle latitude of point and nearest point, which keeps the distance right to about 1e-6
     of itself up to some 30 km. The normal points to the host; where the line bends, the sign comes from both segments
@@ -227,7 +235,7 @@ def nearest_one(lon, lat, lines):
     # Away from a corner the distance grows along the way from it, not along either segment's normal.
     if distance > 1.0:
         nx, ny = sign * x / distance, sign * y / distance
-    return sign * distance, nx, ny, plon, plat
+    return sign * distance, nx, ny, plon, plat, at
 
 
 @kernel
@@ -236,7 +244,7 @@ def side_one(lon, lat, lines):
     if np.isnan(lon) or np.isnan(lat):
         return 0
     if lines.closed:
-        return bits_one(lon, lat, lines)
+        return code_one(lon, lat, lines.grid)
     return HOST_BIT if nearest_one(lon, lat, lines)[0] >= 0.0 else HOME_BIT
 
 
@@ -249,9 +257,9 @@ def side_rows(lon, lat, lines, out):
 
 @kernel
 def nearest_rows(lon, lat, lines, out):
-    """Fill out (n, 5); NaN for NaN."""
+    """Fill out (n, 6) as `nearest_one`; NaN for NaN."""
     for i in range(lon.shape[0]):
         if np.isnan(lon[i]) or np.isnan(lat[i]):
             out[i] = np.nan
         else:
-            out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = nearest_one(lon[i], lat[i], lines)
+            out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4], out[i, 5] = nearest_one(lon[i], lat[i], lines)

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.border import HOME_BIT, HOST_BIT, nearest_one, scales_one, side_one
+from dronetrack.kernels.border import HOME_BIT, HOST_BIT, cells_one, nearest_one, scales_one, side_one
 from dronetrack.kernels.geodesy import ecef_to_geodetic_one
 
 REACH = 6.0  # standard deviations beyond which nothing is left: exp(-18) = 1.5e-8
@@ -103,28 +103,26 @@ def sides_one(lon, lat, c00, c01, c11, lines):
     l00 = math.sqrt(c00)
     l10 = c01 / l00
     l11 = math.sqrt(max(c11 - l10 * l10, 1e-9 * c11))
+    grid = lines.grid
     wide, high = REACH * l00 / kx, REACH * math.sqrt(c11) / ky
-    i0 = max(int(math.floor((lon - wide - lines.west) / lines.step_lon)), 0)
-    i1 = min(int(math.floor((lon + wide - lines.west) / lines.step_lon)), lines.n_lon - 1)
-    j0 = max(int(math.floor((lat - high - lines.south) / lines.step_lat)), 0)
-    j1 = min(int(math.floor((lat + high - lines.south) / lines.step_lat)), lines.n_lat - 1)
+    i0, i1 = cells_one(lon - wide, lon + wide, grid.west, grid.step_lon, grid.n_lon)
+    j0, j1 = cells_one(lat - high, lat + high, grid.south, grid.step_lat, grid.n_lat)
     for j in range(j0, j1 + 1):
         for i in range(i0, i1 + 1):
-            cell = j * lines.n_lon + i
-            for k in range(lines.start[cell], lines.start[cell + 1]):
-                e = lines.items[k]
-                if i != max(lines.first[e, 0], i0) or j != max(lines.first[e, 1], j0):
+            cell = j * grid.n_lon + i
+            for k in range(grid.start[cell], grid.start[cell + 1]):
+                e = grid.items[k]
+                if i != max(grid.first[e, 0], i0) or j != max(grid.first[e, 1], j0):
                     continue  # it was met in an earlier cell
-                ax, ay = (lines.edges[e, 0] - lon) * kx / l00, (lines.edges[e, 1] - lat) * ky
-                bx, by = (lines.edges[e, 2] - lon) * kx / l00, (lines.edges[e, 3] - lat) * ky
+                ax, ay = (grid.edges[e, 0] - lon) * kx / l00, (grid.edges[e, 1] - lat) * ky
+                bx, by = (grid.edges[e, 2] - lon) * kx / l00, (grid.edges[e, 3] - lat) * ky
                 cut = segment_one(ax, (ay - l10 * ax) / l11, bx, (by - l10 * bx) / l11)
-                if lines.kind[e] == 0:
+                if grid.flip[e] & HOST_BIT:
                     host -= cut
-                    home += cut
-                elif lines.kind[e] == 1:
-                    host -= cut
-                else:
+                if grid.flip[e] == HOME_BIT:
                     home -= cut
+                elif grid.flip[e] & HOME_BIT:  # shared: the host is on the left
+                    home += cut
     return whole_one(home), whole_one(host)
 
 
@@ -159,7 +157,7 @@ def belief_one(x, P, line_var, lines, out):
             c01 += east[i] * P[i, j] * north[j]
             c11 += north[i] * P[i, j] * north[j]
     c00, c11 = max(c00, 1e-6), max(c11, 1e-6)
-    d, nx, ny, _, _ = nearest_one(lon, lat, lines)
+    d, nx, ny, _, _, _ = nearest_one(lon, lat, lines)
     home, host = sides_one(lon, lat, c00, c01, c11, lines)
     sigma = math.sqrt(max(nx * nx * c00 + 2.0 * nx * ny * c01 + ny * ny * c11, 1e-6))
     both = home + host
