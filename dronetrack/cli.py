@@ -1,7 +1,8 @@
-"""The commands: `dronetrack demo`, `fuse`, `info`."""
+"""The commands: `dronetrack demo`, `fuse`, `info`, `verify`, `purge`."""
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.resources
 import importlib.util
 import json
@@ -67,7 +68,18 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="list what a MAVLink log holds")
     info.add_argument("file", type=pathlib.Path, help="a .tlog")
     info.set_defaults(run=_info)
-    for command in (demo, fuse, info):
+    verify = commands.add_parser("verify", help="prove a journal, or name its first bad record")
+    verify.add_argument("journal", type=pathlib.Path, help="a .journal")
+    verify.add_argument("--digest", default="", help="a digest that was noted earlier; it must lie on the chain")
+    verify.set_defaults(run=_verify)
+    purge = commands.add_parser("purge", help="remove personal data from a journal; its chain stays provable")
+    purge.add_argument("journal", type=pathlib.Path, help="a .journal that nobody is writing")
+    purge.add_argument("--before", required=True, help="what is older goes: ISO 8601, UTC, such as 2026-05-01T00:00")
+    purge.add_argument("--who", required=True, help="who purges")
+    purge.add_argument("--authority", required=True, help="under which authority")
+    purge.add_argument("--reason", default="", help="under which rule")
+    purge.set_defaults(run=_purge)
+    for command in (demo, fuse, info, verify, purge):
         command.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
 
@@ -162,6 +174,26 @@ def _info(options: argparse.Namespace) -> int:
         console.print(Text.assemble((head, "bold"), f"  {vehicle['start']} to {vehicle['end']}"))
         names = (f"{name} {count}" for name, count in vehicle["messages"].items())
         console.print(Text(f"    {', '.join(names)}", style="dim"))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from dronetrack.journal import verify_journal
+    from dronetrack.journal.telling import verification_lines
+
+    proof = verify_journal(options.journal, digest=options.digest)
+    sys.stdout.write(json.dumps(dataclasses.asdict(proof)) + "\n" if options.json else verification_lines(proof))
+    if not proof.ok:
+        sys.stderr.write(f"dronetrack: {options.journal}: {proof.reason}\n")
+    return 0 if proof.ok else BAD_INPUT
+
+
+def _purge(options: argparse.Namespace) -> int:
+    from dronetrack.journal.telling import purge_before
+
+    facts = purge_before(options.journal, options.before, options.who, options.authority, options.reason)
+    told = f"removed {facts['bytes']:,} bytes of personal data from {facts['records']} records\n"
+    sys.stdout.write(json.dumps(facts) + "\n" if options.json else told)
     return 0
 
 

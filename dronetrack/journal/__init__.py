@@ -31,7 +31,8 @@ The payload of a ``measurements`` record is its columns one after another, C ord
 
 What a record's loss means follows from `acknowledged`. Damage that a later record knows to have been on the disk is
 damage: it is named, and never repaired. Damage behind the last acknowledged record is a torn tail: opening for writing
-cuts it off, keeps what was cut in a ``repair`` record, and says so.
+cuts it off, keeps what was cut in a ``repair`` record, and says so. A writer that leaves in peace leaves a record
+``released``, or ``closed``, so after it nothing is a torn tail.
 
 Reads are logged in a sidecar of the same format, ``NAME.access``, so that they are recorded while a writer is at work.
 """

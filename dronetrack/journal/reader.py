@@ -13,7 +13,7 @@ from dronetrack.journal import tables
 from dronetrack.journal.place import open_for_reading
 from dronetrack.journal.records import PURGED, STEPPED_BACK, Found, access_log_of, scan
 from dronetrack.journal.roles import Request, log_access, refusal
-from dronetrack.journal.tip import tip_of, was_acknowledged
+from dronetrack.journal.tip import acknowledged_behind, tip_of
 from dronetrack.measurements import Measurements, Sensor
 from dronetrack.tracks import Track
 
@@ -228,7 +228,7 @@ def _read(
 
 
 def _proved(path: pathlib.Path) -> Iterator[tuple[Found, tuple[Sensor, ...]]]:
-    """Yield the records with the sensors that each speaks of; stop at a torn tail, raise at damage."""
+    """Yield the records with the sensors that each speaks of; stop at a torn tail, raise where records follow."""
     known: dict[int, tuple[Sensor, ...]] = {}
     sequence = 0
     with open_for_reading(path) as file:
@@ -241,7 +241,7 @@ def _proved(path: pathlib.Path) -> Iterator[tuple[Found, tuple[Sensor, ...]]]:
                 table = known.get(found.kept_facts().get("sensors", -1), ()) if name == "measurements" else ()
                 yield found, table
         except FormatError as fault:
-            if fault.offset is None or was_acknowledged(file.fileno(), fault.offset, sequence):
+            if fault.offset is None or acknowledged_behind(file.fileno(), fault.offset) >= 0:
                 raise FormatError(f"{path}: record {sequence} is damaged: {fault}", offset=fault.offset) from fault
 
 

@@ -1,5 +1,6 @@
 """How does a record lie in the file, and does it belong there? Its header, its two parts, its place in the chain."""
 
+import functools
 import json
 import pathlib
 import re
@@ -109,6 +110,7 @@ def seal_message(facts: Mapping[str, Any]) -> bytes:
     return b"dronetrack journal seal " + as_json(dict(sorted(sealed.items())))
 
 
+@functools.cache
 def kind_code(kind: str) -> bytes:
     """Check the kind of a record and return it as the header holds it.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from dronetrack.errors import InputError
+from dronetrack.journal.group import Policy
 from dronetrack.journal.place import BLOCK, keep_folder, open_for_writing, said
 from dronetrack.journal.records import (
     HEADER,
@@ -21,7 +22,7 @@ from dronetrack.journal.records import (
     purged_header,
     scan,
 )
-from dronetrack.journal.writer import Journal, Policy
+from dronetrack.journal.writer import Journal
 
 
 def purge(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dronetrack.errors import InputError
+from dronetrack.journal.group import Policy
 from dronetrack.journal.place import open_for_writing
 from dronetrack.journal.records import access_log_of
-from dronetrack.journal.writer import Journal, Policy
+from dronetrack.journal.writer import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def log_access(path: pathlib.Path, about: Mapping[str, Any], kind: str, time_us:
     """
     log = access_log_of(path)
     handle = open_for_writing(log, create=True, wait=True)
-    policy = Policy("commit")
+    policy = Policy("commit", mark=False)
     if os.fstat(handle).st_size:
         journal = Journal._continue(log, handle, policy, closed=False)  # noqa: SLF001 - many write it in turn
     else:

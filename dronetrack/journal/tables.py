@@ -1,5 +1,6 @@
 """How do rows lie in a record? Columns one after another, every bit kept."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -35,14 +36,17 @@ TRACK: Layout = (
 
 SPAN_US = 60_000_000  # the rows of one record lie within one minute: what a purge may leave behind is bounded
 MAX_ROWS = 32_768  # 7 MB of measurements, 12 MB of a track
-FEW_BYTES = 32_768  # below this, one copy is quicker than many small pieces
+FEW_ROWS = 256  # below this, one copy is quicker than many small pieces
 
 
 def pieces(table: Measurements | Track, layout: Layout, rows: slice) -> list[Any]:
     """Return some rows of a table as the pieces of a payload; large columns are lent, not copied."""
-    columns = [getattr(table, name)[rows].astype(dtype, copy=False) for name, dtype, _ in layout]
-    if sum(column.nbytes for column in columns) < FEW_BYTES:
-        return [b"".join([column.tobytes() for column in columns])]
+    whole = rows.stop - rows.start == len(table)
+    columns = [getattr(table, name) if whole else getattr(table, name)[rows] for name, _, _ in layout]
+    if sys.byteorder == "big":
+        columns = [column.astype(dtype) for column, (_, dtype, _) in zip(columns, layout, strict=True)]
+    if rows.stop - rows.start < FEW_ROWS:
+        return [b"".join(columns)]
     return [column.reshape(-1).view(np.uint8).data for column in columns]
 
 
@@ -55,7 +59,7 @@ def spans(time_us: NDArray[np.int64]) -> Iterator[slice]:
     [slice(0, 2, None), slice(2, 3, None)]
     """
     n = len(time_us)
-    if n and n <= MAX_ROWS and time_us[0] // SPAN_US == time_us[-1] // SPAN_US:
+    if 0 < n <= MAX_ROWS and time_us.item(0) // SPAN_US == time_us.item(n - 1) // SPAN_US:
         yield slice(0, n)
         return
     minutes = np.flatnonzero(np.diff(time_us // SPAN_US)) + 1
@@ -107,4 +111,8 @@ def sensors_from_facts(facts: Mapping[str, Any]) -> tuple[Sensor, ...]:
 
 def rows_by_sensor(z: Measurements, rows: slice) -> list[int]:
     """Count the rows of each sensor."""
+    if rows.stop - rows.start == 1:  # a live row: numpy's way would take as long as the rest of the record
+        counts = [0] * len(z.sensors)
+        counts[z.sensor_id.item(rows.start)] = 1
+        return counts
     return np.bincount(z.sensor_id[rows], minlength=len(z.sensors)).tolist()

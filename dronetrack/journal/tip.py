@@ -1,5 +1,6 @@
 """Where does a journal end, and is what lies behind a torn tail, or damage?"""
 
+import contextlib
 import io
 import mmap
 import os
@@ -8,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dronetrack.errors import FormatError
 from dronetrack.journal.place import BLOCK, open_for_reading
-from dronetrack.journal.records import GENESIS, PREAMBLE, PURGED, SIZE, WHOLE, read_header, scan
+from dronetrack.journal.records import GENESIS, PREAMBLE, SIZE, WHOLE, read_header, scan
 
 
 class Tip(NamedTuple):
@@ -56,7 +57,7 @@ def find_tip(handle: int, path: pathlib.Path) -> tuple[Tip, FormatError | None]:
         return tip, None
     if not tip.n_records:
         raise FormatError(f"{path}: {fault} Nothing was ever acknowledged in it.", offset=fault.offset)
-    if was_acknowledged(handle, tip.end, tip.n_records):
+    if acknowledged_behind(handle, tip.end) > tip.n_records:
         raise FormatError(
             f"{path}: record {tip.n_records} at byte {tip.end} is damaged, and later records prove that it was whole: "
             f"{fault} Nothing is repaired; keep the file as it is.",
@@ -91,15 +92,13 @@ def walk(file: BinaryIO, stop: int) -> tuple[Tip, FormatError | None]:
     return tip, None if tip.n_records else FormatError("the journal has no first record.", offset=len(PREAMBLE))
 
 
-def was_acknowledged(handle: int, offset: int, number: int) -> bool:
-    """Whether a header behind an offset says that record `number` was on the disk when it was written."""
+def acknowledged_behind(handle: int, offset: int) -> int:
+    """Return how many records were on the disk as far as any header behind an offset knows; -1 if there is none."""
+    known = -1
     with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as view:
-        at = view.find(WHOLE[:-1], offset)
+        at = view.find(WHOLE[:-1], offset + 1)
         while at >= 0:
-            try:
-                if view[at : at + 4] in {WHOLE, PURGED} and read_header(view[at : at + SIZE], at).acknowledged > number:
-                    return True
-            except FormatError:
-                pass
+            with contextlib.suppress(FormatError):
+                known = max(known, read_header(view[at : at + SIZE], at).acknowledged)
             at = view.find(WHOLE[:-1], at + 1)
-    return False
+    return known

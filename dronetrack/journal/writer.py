@@ -5,11 +5,13 @@ import pathlib
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Self
+
+import numpy as np
 
 from dronetrack.errors import FormatError, InputError
 from dronetrack.journal import tables
+from dronetrack.journal.group import GROUP_BYTES, GROUP_US, Group, Policy, Sync
 from dronetrack.journal.place import copy_aside, is_at, keep_folder, open_for_writing, said, write_at
 from dronetrack.journal.records import (
     GENESIS,
@@ -28,53 +30,10 @@ from dronetrack.journal.tip import Tip, find_tip, tip_of
 from dronetrack.measurements import Measurements, Sensor
 from dronetrack.tracks import Track
 
-Sync = Literal["commit", "interval", "never"]
-SYNCS = ("commit", "interval", "never")
-GROUP_BYTES = 4 << 20
-GROUP_US = 1_000_000
 REPAIR_BYTES = 16 << 20
-LENT = 65_536  # pieces from this size on are written from where they lie
 
+_WHOLE = (int, np.integer)
 _sync_data = getattr(os, "fdatasync", os.fsync)
-
-
-class Policy(NamedTuple):
-    """When a group of records goes to the disk."""
-
-    sync: Sync
-    group_bytes: int = GROUP_BYTES
-    group_us: int = GROUP_US
-
-
-@dataclass(slots=True)
-class _Group:
-    """Records that go to the disk together: their bytes, how many, and the time of the first."""
-
-    pieces: list[Any] = field(default_factory=lambda: [bytearray()])
-    n_bytes: int = 0
-    n_records: int = 0
-    first_us: int = 0
-
-    def begin(self, preamble: bytes) -> None:
-        self.pieces[-1] += preamble
-        self.n_bytes += len(preamble)
-
-    def add(self, record: list[Any], time_us: int) -> None:
-        for piece in record:
-            self.n_bytes += len(piece)
-            if len(piece) < LENT:
-                self.pieces[-1] += piece
-            else:
-                self.pieces += [piece, bytearray()]
-        if not self.n_records:
-            self.first_us = time_us
-        self.n_records += 1
-
-    def put_before(self, other: Self) -> None:
-        self.pieces = [*other.pieces, *self.pieces]
-        self.n_bytes += other.n_bytes
-        self.n_records += other.n_records
-        self.first_us = other.first_us
 
 
 class Journal:
@@ -97,16 +56,15 @@ class Journal:
 
     def __init__(self, path: pathlib.Path, handle: int, tip: Tip, policy: Policy) -> None:
         """Take over an open, locked file; users call `create` or `open`."""
-        if policy.sync not in SYNCS:
-            raise InputError(f"sync is one of {', '.join(SYNCS)}; got {policy.sync!r}.")
         self.path = path
         self.repaired: dict[str, Any] | None = None
         self._handle, self._policy, self._about = handle, policy, tip.about
         self._end, self._n_records, self._n_safe = tip.end, tip.n_records, tip.n_records
+        self._n_marked = tip.n_records
         self._before, self._last_us, self._latest_us = tip.digest, tip.last_us, tip.latest_us
         self._fault = ""
-        self._group = _Group()
-        self._under_way: tuple[Future[None], _Group] | None = None
+        self._group = Group()
+        self._under_way: tuple[Future[None], Group] | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._sensors: tuple[tuple[Sensor, ...], int] | None = None
         self._let_go = weakref.finalize(self, os.close, handle)
@@ -171,8 +129,9 @@ class Journal:
             raise InputError("a journal states its purpose and its authority; neither may be empty.")
         path = pathlib.Path(path)
         about = {"version": VERSION, "purpose": purpose, "authority": authority, "operation": operation}
-        handle = open_for_writing(path, anew=True)
-        return cls._begin(path, handle, about, time_us, Policy(sync, group_bytes, group_us))
+        policy = Policy(sync, group_bytes, group_us)
+        policy.check()
+        return cls._begin(path, open_for_writing(path, anew=True), about, time_us, policy)
 
     @classmethod
     def open(
@@ -202,8 +161,9 @@ class Journal:
         FormatError
             If it is no journal, closed, damaged before its last acknowledged record, or another process writes it.
         """
-        path = pathlib.Path(path)
-        return cls._continue(path, open_for_writing(path), Policy(sync, group_bytes, group_us), closed=False)
+        path, policy = pathlib.Path(path), Policy(sync, group_bytes, group_us)
+        policy.check()
+        return cls._continue(path, open_for_writing(path), policy, closed=False)
 
     @classmethod
     def _begin(cls, path: pathlib.Path, handle: int, about: dict[str, Any], time_us: int, policy: Policy) -> Self:
@@ -290,13 +250,15 @@ class Journal:
         FormatError
             If the journal is released, or a group became full and could not be written; nothing appended is lost.
         """
+        if not isinstance(time_us, _WHOLE):
+            raise InputError(f"time_us is a whole number of microseconds; got {time_us!r}.")
         self._make_room(time_us)
         if PERSONAL_FACTS.isdisjoint(facts):
             kept, private = facts, {}
         else:
             kept = {name: value for name, value in facts.items() if name not in PERSONAL_FACTS}
             private = {name: value for name, value in facts.items() if name in PERSONAL_FACTS}
-        return self._append(kind, time_us, kept, personal_part([personal] if personal else [], private))
+        return self._append(kind, time_us, kept, personal_part([bytes(personal)] if personal else [], private))
 
     def append_measurements(self, z: Measurements) -> int:
         """Add rows with their sensors, every bit kept; each minute of rows in a record of its own.
@@ -377,7 +339,7 @@ class Journal:
         self._check_open()
         self._settle()
         if self._group.n_records:
-            group, self._group = self._group, _Group()
+            group, self._group = self._group, Group()
             self._finish(group, lambda: self._store(group))
         return self._n_records - 1
 
@@ -411,16 +373,26 @@ class Journal:
         if seal is not None:
             facts["signature"] = seal(seal_message(facts)).hex()
         self._append("closed", self._last_us if time_us is None else time_us, facts, [])
-        last = self.commit()
+        self._n_marked = self._n_records
         self.release()
-        return last
+        return self._n_records - 1
 
     def release(self) -> None:
-        """Commit and let the file go; the operation goes on, and `Journal.open` continues the journal."""
+        """Commit and let the file go; the operation goes on, and `Journal.open` continues the journal.
+
+        A record ``released`` says that all before it were on the disk. If they cannot be put there, the journal stays
+        open, so that nothing is lost.
+
+        Raises
+        ------
+        FormatError
+            As `commit`.
+        """
         if not self._let_go.alive:
             return
         if not self._fault:
             self.commit()
+            self._mark_released()
         if self._worker is not None:
             self._worker.shutdown()
         self._let_go()
@@ -443,6 +415,12 @@ class Journal:
         self._last_us, self._latest_us = time_us, max(time_us, self._latest_us)
         return number
 
+    def _mark_released(self) -> None:
+        if self._policy.mark and self._n_records > self._n_marked:
+            self._append("released", self._last_us, {"n_records": self._n_records}, [])
+            self.commit()
+            self._n_marked = self._n_records
+
     def _sensor_record(self, sensors: tuple[Sensor, ...], time_us: int) -> int:
         """Return the number of the record that holds this table of sensors; written once as long as it stays."""
         if self._sensors is None or (self._sensors[0] is not sensors and self._sensors[0] != sensors):
@@ -451,18 +429,16 @@ class Journal:
 
     def _make_room(self, time_us: int) -> None:
         """Send a full group to the disk before more is added, so that an error means: this was not added."""
-        group, policy = self._group, self._policy
-        spans = policy.sync != "commit" and group.n_records and time_us - group.first_us >= policy.group_us
-        if not spans and group.n_bytes < policy.group_bytes:
+        if not self._group.is_full(self._policy, time_us):
             return
-        if policy.sync == "commit":
+        if self._policy.sync == "commit":
             self.commit()
             return
         self._check_open()
         self._settle()
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        group, self._group = self._group, _Group()
+        group, self._group = self._group, Group()
         self._under_way = self._worker.submit(self._store, group), group
 
     def _settle(self) -> None:
@@ -471,7 +447,7 @@ class Journal:
             (future, group), self._under_way = self._under_way, None
             self._finish(group, future.result)
 
-    def _finish(self, group: _Group, stored: Callable[[], None]) -> None:
+    def _finish(self, group: Group, stored: Callable[[], None]) -> None:
         """Acknowledge a group once it is stored; keep it, to be written again, if it is not."""
         try:
             stored()
@@ -483,7 +459,7 @@ class Journal:
         self._end += group.n_bytes
         self._n_safe += group.n_records
 
-    def _store(self, group: _Group) -> None:
+    def _store(self, group: Group) -> None:
         with said(self.path, "written"):
             if os.fstat(self._handle).st_size < self._end:
                 raise FormatError(f"{self.path}: another program has cut this journal short; it was {self._end} bytes.")
