@@ -237,7 +237,7 @@ def seen(rng, start_s, stop_s, name, std_m=4.0, step_s=0.5):
 
 
 def two_centres(rng):
-    """One follows for 20 s and hands on its belief; both go on for 10 s, with a poor sensor each and a good one shared."""
+    """One follows for 20 s and hands on its belief; both go on, with a poor sensor each and a good one in common."""
     home = Tracker(track_id=7)
     home.update(seen(rng, 0.0, 20.0, "HU-D1"))
     host = Tracker.continued(home.belief())
