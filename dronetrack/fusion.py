@@ -18,7 +18,6 @@ from dronetrack.tracks import COASTING, CONFIRMED, Track
 
 Floats = NDArray[np.float64]
 Minimise = Literal["determinant", "trace"]
-Shared = Literal["anything", "information"]
 
 
 class Fused(NamedTuple):
@@ -39,9 +38,7 @@ class Fused(NamedTuple):
     weight: Floats
 
 
-def covariance_intersection(
-    mean: ArrayLike, cov: ArrayLike, *, minimise: Minimise = "determinant", shared: Shared = "anything"
-) -> Fused:
+def covariance_intersection(mean: ArrayLike, cov: ArrayLike, *, minimise: Minimise = "determinant") -> Fused:
     """Fuse estimates whose errors are correlated to an unknown degree.
 
     The fused information is a weighted mean of theirs, ``inv(P) = sum w inv(P_i)``: its covariance is honest for every
@@ -59,10 +56,6 @@ def covariance_intersection(
     minimise : {"determinant", "trace"}, optional
         What is to be small. The trace of a state adds metres to metres per second; the determinant does not depend on
         units.
-    shared : {"anything", "information"}, optional
-        What the two may share. Where all that they share is information, something that both were told (a belief, a
-        measurement) beside what each has seen alone, inverse covariance intersection is honest and surer (Noack,
-        Sijs, Reinhardt, Hanebeck 2017, doi:10.1016/j.automatica.2017.01.019). Two estimates only.
 
     Returns
     -------
@@ -72,14 +65,19 @@ def covariance_intersection(
     Raises
     ------
     InputError
-        If shapes do not fit, a covariance is not positive definite, or more than two are given with
-        ``shared="information"``.
+        If shapes do not fit, there is only one estimate, or a covariance is not positive definite.
 
     Notes
     -----
     For two estimates, both covariances are brought to diagonal form at once, so that everything is a function of one
     weight and of d ratios of variances. For more, the weights are those of a D- or A-optimal design, found by the
     multiplicative algorithm (Yu 2010, doi:10.1214/10-AOS817).
+
+    Two that know the same equally well gain nothing by each other, for all of it may be shared. Inverse covariance
+    intersection (Noack, Sijs, Reinhardt, Hanebeck 2017, doi:10.1016/j.automatica.2017.01.019) is surer where all that
+    is shared is information; but a result of it that goes back to one of the two grows surer again, so it is not here.
+    Centres that can exchange measurements should do that instead: one tracker over ``merge`` of them all is surer than
+    any fusion of tracks.
 
     Examples
     --------
@@ -90,19 +88,16 @@ def covariance_intersection(
     >>> fused.mean[0].round(3).tolist(), fused.cov[0].diagonal().round(3).tolist(), fused.weight[0].tolist()
     ([0.1, 0.9], [1.8, 1.8], [0.5, 0.5])
     """
-    if minimise not in ("determinant", "trace") or shared not in ("anything", "information"):
-        raise InputError(f"minimise is determinant or trace, shared anything or information; got {minimise}, {shared}.")
+    if minimise not in ("determinant", "trace"):
+        raise InputError(f"minimise must be determinant or trace; got {minimise!r}.")
     means = column("mean", mean, np.float64, (None, None, None), nan=False)
     n, c, d = means.shape
     covs = column("cov", cov, np.float64, (n, c, d, d), nan=False)
-    if c < 2 or (c > 2 and shared == "information"):
-        needed = "two estimates" if shared == "information" else "two estimates or more"
-        raise InputError(f"{needed} are needed for each fusion; got {c}.")
+    if c < 2:
+        raise InputError(f"two estimates or more are needed for each fusion; got {c}.")
     out = Fused(np.empty((n, d)), np.empty((n, d, d)), np.empty((n, c)))
-    if c == 2:
-        bad = kernels.pair_rows(means, covs, minimise == "trace", shared == "information", *out)
-    else:
-        bad = kernels.many_rows(means, covs, minimise == "trace", *out)
+    fuse = kernels.pair_rows if c == 2 else kernels.many_rows
+    bad = fuse(means, covs, minimise == "trace", *out)
     if bad >= 0:
         raise InputError(f"cov must be symmetric positive definite; a covariance of row {bad} is not.")
     return out

@@ -62,7 +62,7 @@ def fingerprint(key: PublicKey) -> str:
     --------
     >>> key = Ed25519PublicKey.from_public_bytes(bytes(32))
     >>> fingerprint(key)[:16]
-    '0000000000000000'
+    '722abd12e99a5367'
     """
     info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(info).hexdigest()

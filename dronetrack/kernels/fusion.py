@@ -9,8 +9,8 @@ e (d,)      eigenvalues of L^-1 B L^-T = V diag(e) V'
 T = L V     in coordinates T^-1 x the pair has the covariances I and diag(e): everything below is one component each
 t (d,)      squared lengths of the columns of T, so that trace T diag(p) T' = t . p
 w           weight of the first of a pair, or (c,) of each
-q (d,)      information of the fused estimate in those coordinates, p = 1/q; q1, q2 its derivatives by w
-F           what is minimised, -sum log q (determinant) or sum t/q (trace); convex in w, for q is concave
+q (d,)      information of the fused estimate in those coordinates, linear in w; p = 1/q, q1 the derivative of q by w
+F           what is minimised, -sum log q (determinant) or sum t/q (trace); both are convex in w
 """
 
 import numpy as np
@@ -90,7 +90,9 @@ def together_one(A, B, L, C, V, e, T):
         for j in range(d):
             C[i, j] = B[i, j]
         solve_lower_one(L, C[i])
-    C[:] = C.T.copy()
+    for i in range(d):
+        for j in range(i):
+            C[i, j], C[j, i] = C[j, i], C[i, j]
     for i in range(d):
         solve_lower_one(L, C[i])
     for i in range(d):
@@ -109,49 +111,35 @@ def together_one(A, B, L, C, V, e, T):
 
 
 @kernel
-def slope_one(w, e, t, trace, inverse):
-    """First and second derivative of F by w."""
-    first, second = 0.0, 0.0
-    for i in range(e.shape[0]):
-        if inverse:
-            s = w + (1.0 - w) * e[i]
-            q = 1.0 + 1.0 / e[i] - 1.0 / s
-            q1 = (1.0 - e[i]) / (s * s)
-            q2 = -2.0 * (1.0 - e[i]) ** 2 / (s * s * s)
-        else:
-            q = w + (1.0 - w) / e[i]
-            q1 = 1.0 - 1.0 / e[i]
-            q2 = 0.0
-        if trace:
-            first -= t[i] * q1 / (q * q)
-            second += t[i] * (2.0 * q1 * q1 / q - q2) / (q * q)
-        else:
-            first -= q1 / q
-            second += (q1 * q1 / q - q2) / q
-    return first, second
-
-
-@kernel
-def weight_one(e, t, trace, inverse):
+def weight_one(e, t, trace):
     """Weight w in [0, 1] that minimises F: a bound where F falls or rises throughout, else Newton within brackets."""
     low, high = 0.0, 1.0
-    at_low, curve = slope_one(low, e, t, trace, inverse)
-    at_high, _ = slope_one(high, e, t, trace, inverse)
-    if at_high - at_low <= 1e-12 * (np.abs(at_low) + np.abs(at_high)) or curve < 1e-20:
-        return 0.5 if np.abs(at_low) < 1e-9 else (0.0 if at_low > 0.0 else 1.0)
-    if at_low >= 0.0:
-        return 0.0
-    if at_high <= 0.0:
-        return 1.0
-    w = 0.5
-    for _ in range(ROUNDS):
-        first, second = slope_one(w, e, t, trace, inverse)
+    w = 0.0
+    for turn in range(ROUNDS):
+        first, second = 0.0, 0.0  # derivatives of F
+        for i in range(e.shape[0]):
+            q = w + (1.0 - w) / e[i]
+            q1 = 1.0 - 1.0 / e[i]
+            share = t[i] / q if trace else 1.0
+            first -= share * q1 / q
+            second += share * (2.0 if trace else 1.0) * (q1 / q) ** 2
+        if second < 1e-20:  # both are the same
+            return 0.5
+        if turn == 0:
+            if first >= 0.0:
+                return 0.0
+            w = 1.0
+            continue
+        if turn == 1:
+            if first <= 0.0:
+                return 1.0
+            w = 0.5
+            continue
         if first > 0.0:
             high = w
         else:
             low = w
-        step = -first / second
-        new = w + step
+        new = w - first / second
         if not low < new < high:
             new = 0.5 * (low + high)
         if np.abs(new - w) < 1e-14:
@@ -161,11 +149,8 @@ def weight_one(e, t, trace, inverse):
 
 
 @kernel
-def pair_rows(x, P, trace, inverse, x_out, P_out, weight):
-    """Fuse n pairs; return the first row with a covariance that is not positive definite, -1 where there is none.
-
-    With `inverse` by inverse covariance intersection.
-    """
+def pair_rows(x, P, trace, x_out, P_out, weight):
+    """Fuse n pairs; return the first row with a covariance that is not positive definite, -1 where there is none."""
     n, _, d = x.shape
     L, C, V, T = np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d))
     e, t, y, p = np.zeros(d), np.zeros(d), np.zeros(d), np.zeros(d)
@@ -181,7 +166,7 @@ def pair_rows(x, P, trace, inverse, x_out, P_out, weight):
             total += t[j]
         for j in range(d):
             t[j] /= total
-        w = weight_one(e, t, trace, inverse)
+        w = weight_one(e, t, trace)
         weight[row, 0] = w
         weight[row, 1] = 1.0 - w
         for i in range(d):
@@ -191,13 +176,8 @@ def pair_rows(x, P, trace, inverse, x_out, P_out, weight):
             apart = 0.0
             for i in range(d):
                 apart += V[i, j] * y[i]
-            if inverse:
-                s = w + (1.0 - w) * e[j]
-                p[j] = 1.0 / (1.0 + 1.0 / e[j] - 1.0 / s)
-                t[j] = apart * p[j] * (1.0 / e[j] - (1.0 - w) / s)
-            else:
-                p[j] = 1.0 / (w + (1.0 - w) / e[j])
-                t[j] = apart * p[j] * (1.0 - w) / e[j]
+            p[j] = 1.0 / (w + (1.0 - w) / e[j])
+            t[j] = apart * p[j] * (1.0 - w) / e[j]
         for i in range(d):
             s = x[row, 0, i]
             for k in range(d):
