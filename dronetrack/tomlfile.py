@@ -142,10 +142,13 @@ class TomlFile:
 
         The table without a name is what stands before the first header.
         """
-        at, inside, seen = 0, not table, -1
+        at, inside, seen, headers = 0, not table, -1, 0
         for line_number, line in enumerate(self.lines, start=1):
             header = re.match(r"\s*\[\[?\s*[\"']?([\w.-]+)[\"']?\s*\]\]?", line)
-            if header or (table and re.match(rf"\s*[\"']?{re.escape(table)}[\"']?\s*=", line)):
+            headers += header is not None
+            # Before the first header a table may stand as a key: mission = { ... }.
+            as_key = table and not headers and re.match(rf"\s*[\"']?{re.escape(table)}[\"']?\s*=", line)
+            if header or as_key:
                 name = header[1] if header else table
                 seen += name == table
                 inside = name == table and seen == number

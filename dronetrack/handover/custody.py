@@ -52,7 +52,7 @@ TRANSITIONS = (
     Transition((HOME, APPROACHING), "crossed_urgent", "home", JOINT, ("urgent",)),
     Transition((HOME, APPROACHING), "crossed_unauthorised", "home", REFUSED, ("authorised", "own_territory")),
     Transition((*ABROAD, HOST, *ENDED), "crossed_back", "home", HOME, ("own_territory",)),
-    Transition(tuple(HOLDER) + ENDED, "target_lost", "home", LOST, ("own_territory",)),
+    Transition(tuple(HOLDER), "target_lost", "home", LOST, ("own_territory",)),
     Transition((LOST,), "target_found", "home", BEFORE, ("own_territory",)),
     # What people decide.
     Transition((JOINT,), "offer", "home", OFFERED, ("entrust",)),

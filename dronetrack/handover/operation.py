@@ -524,7 +524,7 @@ class Operation:
         due = [duty.due_us for duty in self.duties if duty.open and not duty.missed]
         if self._abroad:
             due.append(self._leave.until_us)
-        if self._seen_us > NEVER and self.custody != LOST:
+        if self._seen_us > NEVER and transition(self.custody, "target_lost"):
             due.append(max(self._seen_us + round(self.mandate.lost_s * 1e6), self._state.times_us[-1]))
         return min(due, default=FOREVER)
 
