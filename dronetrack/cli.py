@@ -108,7 +108,7 @@ def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
     with _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
 
-        fusion = fuse(mission, progress=lambda text, part: tell(text, 0.8 * part))
+        fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
         tell("writing the track and drawing the map", 0.85)
         files = fusion.write(out, also={"map.png": lambda path: draw(fusion, path)} if draw else None)
         tell("done", 1.0)
