@@ -130,10 +130,10 @@ def _reader(tell: Teller) -> str:
 
 def _period(tell: Teller) -> Cell:
     begin, end = tell.story.begin_us, tell.story.end_us
-    day = tell.catalogue.date(begin)
     zones = [(one.code, one.zone) for one in tell.story.parties if one.role != "other" and one.zone != "UTC"]
-    local = [f"{code} {tell.clock(begin, 0, zone)}–{tell.clock(end, 0, zone)}" for code, zone in zones]
-    return Cell(f"{day}, {tell.clock(begin)}–{tell.clock(end)}\u00a0UTC", " · ".join(local))
+    clocks = [("UTC", "UTC"), *zones]
+    told = [f"{code}\u00a0{tell.clock(begin, 0, zone)}–{tell.clock(end, 0, zone)}" for code, zone in clocks]
+    return Cell(tell.catalogue.date(begin), " · ".join(told))
 
 
 def _basis(tell: Teller) -> str:

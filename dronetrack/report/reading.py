@@ -1,7 +1,7 @@
 """How does a journal become a story? Every record is read once, by somebody with a role and a purpose."""
 
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dronetrack import geodesy
 from dronetrack.errors import FormatError, InputError
-from dronetrack.handover import ACTS
+from dronetrack.handover import ACTS, replay
 from dronetrack.handover.custody import HOLDER
 from dronetrack.journal import Record, Verification, read_accesses, read_journal, verify_journal
 from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, TICK, Measurements
@@ -87,6 +87,7 @@ def read_story(
     except FormatError:
         if proof.ok:
             raise
+        told.damaged = True
         # The page says so at its head, and tells what stands before the first bad record.
     return told.story(Access(time_us, who, role, purpose), accesses, proof, told_us)
 
@@ -98,12 +99,15 @@ class _Told:
     about: Facts = field(default_factory=dict)
     mandate: Facts = field(default_factory=dict)
     last_us: int = 0
+    damaged: bool = False
     n_purged: int = 0
     span_us: list[int] = field(default_factory=list)
     events: list[Record] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
+    acts: set[tuple[str, int]] = field(default_factory=set)
     rows: list["_Rows"] = field(default_factory=list)
+    replayable: list[Record] = field(default_factory=list)
     sources: dict[str, "_Heard"] = field(default_factory=dict)
     refusals: dict[tuple[str, str, str], Refusal] = field(default_factory=dict)
     looks: list[Access] = field(default_factory=list)
@@ -112,6 +116,8 @@ class _Told:
         """Take one record in."""
         self.last_us = max(self.last_us, record.time_us)
         self.n_purged += record.purged
+        # Once a track has come, nothing has to be gone through again.
+        self.replayable = [] if self.tracks else [*self.replayable, record]
         if record.kind == "opened":
             self.about = record.facts
         elif record.kind == "operation":
@@ -121,10 +127,17 @@ class _Told:
             self._hear_measurements(record)
         elif record.kind == "track" and not record.purged:
             self.tracks.append(record.track())
+        elif record.kind == "act":
+            self.acts.add((record.facts["kind"], record.time_us))
         elif record.kind == "refused":
             self._hear_refused(record)
         elif record.kind == "event":
             self._hear_event(record)
+
+    def _tracks_again(self) -> list[Track]:
+        """Return the track that the recorded measurements and decisions give, where none was recorded."""
+        whole = not self.n_purged and not self.damaged and any(one.kind == "operation" for one in self.replayable)
+        return [part for part in replay(self.replayable).track if len(part)] if whole else []
 
     def _hear_measurements(self, record: Record) -> None:
         self.span_us += [record.facts["start_us"], record.time_us]
@@ -169,7 +182,7 @@ class _Told:
         home = self.mandate.get("home", self.about.get("authority", ""))
         host = self.mandate.get("host", "")
         stints = _stints(self.events, self.mandate, begin_us, end_us)
-        track, rows = _joined(self.tracks), _Rows.joined(self.rows)
+        track, rows = _joined(self.tracks or self._tracks_again()), _Rows.joined(self.rows)
         heard = sorted((one for one in self.sources.values() if one.n_rows), key=lambda one: one.name)
         looks = sorted([*self.looks, *accesses], key=lambda one: one.time_us)
         return Story(
@@ -187,8 +200,8 @@ class _Told:
             told_by=told_by,
             stints=stints,
             passages=_passages(self.events, self.mandate, track),
-            moments=tuple(_moments(self.events)),
-            duties=_duties(self.events, self.last_us),
+            moments=tuple(_moments(self.events, self.acts)),
+            duties=_duties(self.events, self.acts, self.last_us),
             gaps=() if track is None else tuple(_gaps(track, stints)),
             sources=tuple(one.source(rows) for one in heard),
             refusals=tuple(self.refusals.values()),
@@ -229,24 +242,27 @@ class _Heard:
 
 
 class _Rows(NamedTuple):
-    """Of every measurement: when, what kind, which sensor, and where that stood or what place it told."""
+    """Of every measurement: when, what kind, which sensor, if that starts tracks, where it stood or what it told."""
 
     time_us: NDArray[np.int64]
     kind: NDArray[np.int8]
     sensor: NDArray[np.int32]
+    starts: NDArray[np.bool_]
     place_ecef_m: NDArray[np.float64]
 
     @classmethod
     def of(cls, z: Measurements, numbers: NDArray[np.int32]) -> Self:
         """Take the rows of one record; `numbers` are those of its sensors in the whole journal."""
         sighted = (z.kind == LINE_OF_SIGHT)[:, None]
-        return cls(z.time_us, z.kind, numbers[z.sensor_id], np.where(sighted, z.site_ecef_m, z.z))
+        starts = np.array([one.starts_tracks for one in z.sensors])[z.sensor_id]
+        return cls(z.time_us, z.kind, numbers[z.sensor_id], starts, np.where(sighted, z.site_ecef_m, z.z))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Lay parts end to end."""
         if not parts:
-            return cls(np.zeros(0, np.int64), np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros((0, 3)))
+            kinds = (np.int64, np.int8, np.int32, np.bool_)
+            return cls(*(np.zeros(0, kind) for kind in kinds), np.zeros((0, 3)))
         return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -329,8 +345,8 @@ def _where(track: Track | None, time_us: int) -> tuple[float, float]:
     return float(there.lat_deg[0]), float(there.lon_deg[0])
 
 
-def _moments(events: Sequence[Record]) -> Iterable[Moment]:
-    """Yield acts, refusals and conclusions; what only begins or fulfils a duty stands among the duties."""
+def _moments(events: Sequence[Record], acts: Container[tuple[str, int]]) -> Iterable[Moment]:
+    """Yield acts, refusals and conclusions; that a duty begins stands among the duties."""
     for record in events:
         facts = record.facts
         kind, cause = facts["kind"], facts["cause"]
@@ -347,14 +363,19 @@ def _moments(events: Sequence[Record]) -> Iterable[Moment]:
             yield Moment(*head, "refused", cause, *whose, about=facts.get("rule", ""), words=note)
         elif kind.startswith("act_"):
             yield Moment(*head, "act", kind.removeprefix("act_"), *whose, words=note)
+        elif (kind.removesuffix("_done"), record.time_us) in acts:
+            yield Moment(*head, "act", kind.removesuffix("_done"), *whose, words=note)
         elif kind.endswith("_missed"):
             yield Moment(*head, "event", "missed", *whose, about=kind.removesuffix("_missed"))
         elif kind == "deadline_changed":
             yield Moment(*head, "event", kind, *whose)
 
 
-def _duties(events: Sequence[Record], last_us: int) -> tuple[Duty, ...]:
-    """Return what was owed; a duty that is done is the oldest of its kind that was still owed."""
+def _duties(events: Sequence[Record], acts: Iterable[tuple[str, int]], last_us: int) -> tuple[Duty, ...]:
+    """Return what was owed; a duty that is done is the oldest of its kind that was still owed.
+
+    A request from before the crossing does it, too: then it was done when it was made.
+    """
     owed: list[dict[str, Any]] = []
     for record in events:
         what, _, step = record.facts["kind"].rpartition("_")
@@ -366,7 +387,7 @@ def _duties(events: Sequence[Record], last_us: int) -> tuple[Duty, ...]:
         elif step == "done":
             open_one = next((one for one in owed if one["what"] == what and one["done_us"] is None), None)
             if open_one is not None:
-                open_one["done_us"] = record.time_us
+                open_one["done_us"] = max((at for kind, at in acts if kind == what and at <= record.time_us), default=record.time_us)
     return tuple(Duty(**one) for one in owed)
 
 
@@ -385,10 +406,13 @@ def _gaps(track: Track, stints: Sequence[Stint]) -> Iterable[Gap]:
 
 
 def _components(track: Track | None, rows: _Rows) -> NDArray[np.int8]:
-    """Return how many numbers the one measurement at the time of each row had; 0 where there was none, or several."""
-    if track is None or not len(rows.time_us):
+    """Return how many numbers the one measurement at the time of each row had; 0 where there was none, or several.
+
+    Only sensors that may start a track count: theirs is the innovation that a row of a track tells.
+    """
+    real = rows.starts & (rows.kind != TICK)
+    if track is None or not real.any():
         return np.zeros(0 if track is None else len(track), dtype=np.int8)
-    real = rows.kind != TICK
     times, at, counts = np.unique(rows.time_us[real], return_index=True, return_counts=True)
     sizes = np.array([_COMPONENTS.get(kind, 0) for kind in range(max(_COMPONENTS) + 1)], dtype=np.int8)
     single = np.where(counts == 1, sizes[rows.kind[real][at]], 0).astype(np.int8)

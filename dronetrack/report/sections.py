@@ -49,7 +49,7 @@ def _moment_rows(tell: Teller) -> Iterator[list[Cell]]:
     for number, one in enumerate(tell.story.moments, start=1):
         yield [
             Cell(str(number)),
-            tell.when(one.time_us),
+            tell.when(one.time_us, digits=1),
             _what(tell, one),
             Cell(one.authority),
             tell.cite(one.article),
@@ -77,7 +77,7 @@ def _stints(tell: Teller) -> Table:
         [
             Cell(tell.catalogue.name("state", one.state)),
             Cell(one.holder or "–"),
-            tell.when(one.start_us),
+            tell.when(one.start_us, digits=1),
             Cell(tell.catalogue.duration(one.end_us - one.start_us)),
             tell.cite(one.article),
             Cell(tell.cause(one.cause)),
@@ -158,7 +158,8 @@ def _gaps(tell: Teller) -> Table:
         for one in shown
     ]
     heads = tell.heads("since", "span", "holder", "what")
-    caption = tell.catalogue.count("gaps.caption", len(tell.story.gaps), shown=len(rows))
+    name = "gaps.caption" if len(rows) == len(tell.story.gaps) else "gaps.longest"
+    caption = tell.catalogue.count(name, len(tell.story.gaps), shown=len(rows))
     return Table(caption, heads, rows, tell.empty("gaps"))
 
 
