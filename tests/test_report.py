@@ -1,8 +1,9 @@
-"""The report: what a journal told is what the page says, in three languages, escaped, self-contained and the same each time."""
+"""The report: what the journal told is what the page says, escaped, self-contained, the same each time."""
 
-import datetime
+import datetime as dt
 import functools
 import html.parser
+import itertools
 import pathlib
 import re
 import string
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from dronetrack import Border, geodesy
+from dronetrack.cli import main
 from dronetrack.errors import InputError, NotAuthorisedError
 from dronetrack.handover import (
     ACTS,
@@ -49,7 +51,9 @@ def drive(east_m, *, step_s, name="HU-1", drones=("HU-D1", "RO-D1")):
     place = geodesy.geodetic_to_ecef(lat, lon, np.full(n, 126.0))
     rng = np.random.default_rng(4)
     unit = Sensor(f"{name} contact", "HU", shared_time_s=1.0)
-    batches = [measurements_of(time_us, POSITION, place + rng.normal(0, 3.0, (n, 3)), np.tile(9 * np.eye(3), (n, 1, 1)), unit)]
+    batches = [
+        measurements_of(time_us, POSITION, place + rng.normal(0, 3.0, (n, 3)), np.tile(9 * np.eye(3), (n, 1, 1)), unit)
+    ]
     for drone, mine in (("HU-D1", east_m < 900.0), ("RO-D1", east_m > -300.0)):
         if drone in drones and mine.any():
             site = geodesy.geodetic_to_ecef(lat[mine] - 0.002, lon[mine], np.full(mine.sum(), 240.0))
@@ -63,7 +67,9 @@ def drive(east_m, *, step_s, name="HU-1", drones=("HU-D1", "RO-D1")):
 
 
 def mandate(basis="authorised", **more):
-    given = Authorisation("RO", "HU", T0 - 24 * HOUR, T0 - 24 * HOUR, T0 + 24 * HOUR, conditions=("no stop at the line",))
+    given = Authorisation(
+        "RO", "HU", T0 - 24 * HOUR, T0 - 24 * HOUR, T0 + 24 * HOUR, conditions=("no stop at the line",)
+    )
     return Mandate(
         "HU",
         "RO",
@@ -76,11 +82,12 @@ def mandate(basis="authorised", **more):
     )
 
 
-def write_journal(path, terms, z, decisions, *, until_us=None, operation="joint exercise"):
+def write_journal(path, terms, z, decisions, *, operation="joint exercise", with_track=True):
     journal = Journal.create(path, purpose="surveillance, file 12/2026", authority="HU", operation=operation)
     following = Following(Operation(terms, Border.between("HU", "RO")), journal=journal, decisions=decisions)
-    for part in [*following.update(z).track, *following.finish(until_us)]:
-        journal.append_track(part)
+    for part in [*following.update(z).track, *following.finish()]:
+        if with_track:
+            journal.append_track(part)
     journal.close()
     return path
 
@@ -94,7 +101,11 @@ def ordinary(tmp_path_factory):
     """Authorised in advance, crossed, handed over, reported."""
     path = tmp_path_factory.mktemp("report") / "ordinary.journal"
     z = drive(np.arange(-2000.0, 2000.0, EAST_MPS), step_s=1.0)
-    acts = [after(80, "offer", "HU", note="taken over at the petrol station?"), after(90, "accept", "RO"), after(100, "arrest", "HU")]
+    acts = [
+        after(80, "offer", "HU", note="taken over at the petrol station?"),
+        after(90, "accept", "RO"),
+        after(100, "arrest", "HU"),
+    ]
     return write_journal(path, mandate(), z, [*acts, after(120, "report", "HU")])
 
 
@@ -102,9 +113,11 @@ def ordinary(tmp_path_factory):
 def expired(tmp_path_factory):
     """Crossed in urgency; nobody authorises, and five hours pass."""
     path = tmp_path_factory.mktemp("report") / "expired.journal"
-    z = drive(np.concatenate([np.arange(-1500.0, 800.0, 300.0), np.full(1810, 800.0)]), step_s=10.0, drones=("HU-D1",))
+    z = drive(np.concatenate([np.arange(-1500.0, 800.0, 450.0), np.full(605, 800.0)]), step_s=30.0, drones=("HU-D1",))
     terms = mandate("urgent")
-    return write_journal(path, terms, z, [after(120, "notice", "HU"), after(600, "request", "HU", note="grounds attached")])
+    return write_journal(
+        path, terms, z, [after(120, "notice", "HU"), after(600, "request", "HU", note="grounds attached")]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +126,9 @@ def refused(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "refused.journal"
     there = np.arange(-1200.0, 600.0, EAST_MPS)
     z = drive(np.concatenate([there, there[::-1]]), step_s=1.0, drones=("HU-D1",))
-    return write_journal(path, mandate("urgent"), z, [after(60, "request", "HU"), after(75, "refuse", "RO", note="own team")])
+    return write_journal(
+        path, mandate("urgent"), z, [after(60, "request", "HU"), after(75, "refuse", "RO", note="own team")]
+    )
 
 
 @pytest.fixture(params=["ordinary", "expired", "refused"])
@@ -121,8 +136,14 @@ def journal(request):
     return request.getfixturevalue(request.param)
 
 
-def page_of(path, language="en", **more):
-    return render(read_story(path, **READER, **more), read_catalogue(language))
+@functools.cache
+def story_of(path):
+    return read_story(path, **READER)
+
+
+@functools.cache
+def page_of(path, language="en"):
+    return render(story_of(path), read_catalogue(language))
 
 
 class Outline(html.parser.HTMLParser):
@@ -155,11 +176,11 @@ class Outline(html.parser.HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-# What the journal told is what the story says -----------------------------------------------------------------------
+# What the journal told is what the story says ----------------------------------------------------------------
 
 
 def test_an_ordinary_hand_over_is_told_with_crossing_custody_duties_and_refusals(ordinary):
-    story = read_story(ordinary, **READER)
+    story = story_of(ordinary)
     assert [one.state for one in story.stints] == ["approaching", "joint", "offered", "accepted", "host"]
     assert [one.holder for one in story.stints] == ["HU", "HU", "HU", "RO", "RO"]
     (passage,) = story.passages
@@ -174,7 +195,7 @@ def test_an_ordinary_hand_over_is_told_with_crossing_custody_duties_and_refusals
 
 
 def test_the_rows_that_a_sensor_gave_are_counted_and_placed(ordinary):
-    story = read_story(ordinary, **READER)
+    story = story_of(ordinary)
     used = sum(
         sum(record.facts["rows"]) for record in read_journal(ordinary, **READER) if record.kind == "measurements"
     )
@@ -185,7 +206,7 @@ def test_the_rows_that_a_sensor_gave_are_counted_and_placed(ordinary):
 
 
 def test_five_hours_without_authorisation_end_the_surveillance_in_the_story(expired):
-    story = read_story(expired, **READER)
+    story = story_of(expired)
     last = story.stints[-1]
     assert (last.state, last.cause, last.holder, last.article) == ("expired", "limit_passed", "", "40(2)")
     assert abs(last.start_us - story.passages[0].time_us - 5 * HOUR) < 20 * S
@@ -197,7 +218,7 @@ def test_five_hours_without_authorisation_end_the_surveillance_in_the_story(expi
 
 
 def test_a_refusal_and_the_way_back_are_both_told(refused):
-    story = read_story(refused, **READER)
+    story = story_of(refused)
     assert [one.state for one in story.stints][-2:] == ["refused", "approaching"]
     assert story.stints[-1].holder == "HU"
     assert [(one.leaving, one.entering) for one in story.passages] == [("HU", "RO"), ("RO", "HU")]
@@ -205,20 +226,45 @@ def test_a_refusal_and_the_way_back_are_both_told(refused):
 
 
 def test_a_notice_that_never_came_is_missed_with_its_article(refused):
-    duty = next(one for one in read_story(refused, **READER).duties if one.what == "notice")
+    duty = next(one for one in story_of(refused).duties if one.what == "notice")
     assert duty.done_us is None
     assert duty.article == "40(2)(a)"
 
 
 def test_hand_over_steps_are_measured_from_the_crossing(ordinary):
-    story = read_story(ordinary, **READER)
+    story = story_of(ordinary)
     steps = {name: stop - start for name, start, stop in latencies(story)}
     assert steps["offer_to_accept"] == 10 * S
     assert steps["to_accept"] == T0 + 90 * S - story.passages[0].time_us
     assert 0 <= steps["accept_to_seen"] <= 1 * S
 
 
-# Reading is logged, and only for those who may -------------------------------------------------------------------------
+def test_a_request_from_before_the_crossing_is_told_as_the_duty_done(tmp_path):
+    z = drive(np.arange(-600.0, 600.0, EAST_MPS), step_s=1.0, drones=("HU-D1",))
+    path = write_journal(tmp_path / "run.journal", mandate("urgent"), z, [after(5, "request", "HU")])
+    story = read_story(path, **READER)
+    duty = next(one for one in story.duties if one.what == "request")
+    assert (duty.done_us, duty.outcome) == (T0 + 5 * S, "met")
+    assert [one.what for one in story.moments if one.what == "request"] == ["request"]
+
+
+def test_a_journal_without_a_track_gives_it_again(tmp_path):
+    z = drive(np.arange(-600.0, 600.0, EAST_MPS), step_s=1.0)
+    with_track = write_journal(tmp_path / "a.journal", mandate(), z, [])
+    without = write_journal(tmp_path / "b.journal", mandate(), z, [], with_track=False)
+    told, again = (read_story(path, **READER).track for path in (with_track, without))
+    assert np.array_equal(told.time_us, again.time_us)
+    assert np.array_equal(told.state, again.state)
+
+
+def test_every_innovation_is_judged_by_the_size_of_its_own_measurement(ordinary):
+    story = story_of(ordinary)
+    alone = story.track.time_us < T0 + 50 * S  # then a contact and one camera measure at each moment
+    assert set(story.components[alone].tolist()) <= {0, 2, 3}
+    assert len(story.components) == len(story.track)
+
+
+# Reading is logged, and only for those who may ---------------------------------------------------------------
 
 
 def test_every_report_is_a_reading_that_the_next_one_tells(ordinary, tmp_path):
@@ -245,7 +291,7 @@ def test_a_purged_journal_still_gives_a_report_without_places(ordinary, tmp_path
     path.write_bytes(ordinary.read_bytes())
     purge(path, before_us=T0 + 24 * HOUR, who="Pop", authority="HU", time_us=T0 + 24 * HOUR, reason="retention")
     story = read_story(path, **READER)
-    assert story.track is None
+    assert not len(story.track)
     assert story.seal.purged > 0
     assert all(len(one.lat_deg) == 0 for one in story.sources)
     text = Outline(render(story, read_catalogue("en"))).text
@@ -264,7 +310,7 @@ def test_a_damaged_journal_gives_a_report_that_says_so(ordinary, tmp_path):
     assert "Journal damaged" in Outline(render(story, read_catalogue("en"))).text
 
 
-# The page ----------------------------------------------------------------------------------------------------------------
+# The page ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -277,7 +323,7 @@ def test_the_page_is_well_formed_with_unique_ids_and_links_that_lead_somewhere(j
         for key in ("aria-labelledby", "href"):
             for target in attrs.get(key, "").split():
                 assert target.lstrip("#") in ids
-        assert not re.match(r"url\((?!#)", attrs.get("clip-path", "url(#")) 
+        assert not re.match(r"url\((?!#)", attrs.get("clip-path", "url(#"))
 
 
 def test_the_page_asks_for_nothing_from_outside(journal):
@@ -297,7 +343,7 @@ def test_headings_descend_by_one_and_every_table_has_a_caption_and_heads_with_a_
     levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after_ - before <= 1 for before, after_ in zip(levels, levels[1:], strict=False))
+    assert all(after_ - before <= 1 for before, after_ in itertools.pairwise(levels))
     tags = [tag for tag, _ in outline.tags]
     assert tags.count("table") == tags.count("caption")
     assert all(attrs.get("scope") == "col" for tag, attrs in outline.tags if tag == "th")
@@ -317,8 +363,8 @@ def test_every_picture_has_a_title_and_a_description_and_signs_are_silent(journa
 
 def test_times_stand_in_utc_and_on_both_clocks(ordinary):
     text = Outline(page_of(ordinary)).text
-    moment = datetime.datetime.fromtimestamp(T0 / 1e6 + 90, tz=datetime.UTC)
-    utc, budapest, bucharest = (f"{moment + datetime.timedelta(hours=hours):%H:%M:%S}" for hours in (0, 1, 2))
+    moment = dt.datetime.fromtimestamp(T0 / 1e6 + 90, tz=dt.UTC)
+    utc, budapest, bucharest = (f"{moment + dt.timedelta(hours=hours):%H:%M:%S}" for hours in (0, 1, 2))
     assert f"{utc} UTC" in text
     assert f"HU {budapest} · RO {bucharest}" in text
 
@@ -368,7 +414,45 @@ def test_hostile_names_are_words_and_nothing_else(tmp_path, language):
         ET.fromstring(text)
 
 
-# Languages -----------------------------------------------------------------------------------------------------------------
+def test_the_command_writes_the_page_and_says_where(ordinary, tmp_path, capsys):
+    path = tmp_path / "run.journal"
+    path.write_bytes(ordinary.read_bytes())
+    arguments = ["report", str(path), "-o", str(tmp_path / "report.html"), "--language", "ro", "--who", "Pop Ion"]
+    assert main([*arguments, "--as-of", "2026-11-24T08:00"]) == 0
+    assert "report.html" in capsys.readouterr().out
+    text = Outline((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "Pop Ion" in text
+    assert "24 noiembrie 2026, 08:00:00 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [(["--as-of", "yesterday"], "--as-of"), (["-o", "run.journal/report.html"], "cannot write")],
+)
+def test_the_command_says_in_one_sentence_what_is_wrong(ordinary, tmp_path, capsys, monkeypatch, more, words):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.journal"
+    path.write_bytes(ordinary.read_bytes())
+    assert main(["report", str(path), "-o", str(tmp_path / "report.html"), "--who", "Pop", *more]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1
+
+
+def test_the_pdf_is_tagged_and_the_same_each_time(ordinary, tmp_path):
+    pytest.importorskip("weasyprint")
+    made = []
+    for name in ("a", "b"):
+        path = tmp_path / name / "run.journal"
+        path.parent.mkdir()
+        path.write_bytes(ordinary.read_bytes())
+        _, pdf = write_report(path, path.with_suffix(".html"), **READER, pdf=True)
+        made.append(pdf.read_bytes())
+    assert made[0].startswith(b"%PDF-1.7")
+    assert made[0] == made[1]
+
+
+# Languages ---------------------------------------------------------------------------------------------------
 
 PLURALS = ("zero", "one", "two", "few", "many", "other")
 
@@ -416,7 +500,9 @@ def test_every_word_of_the_operation_has_a_name(language):
     forbidden = [act for rule in rules.rules.values() for act in rule.acts]
     words = [f"state.{state}" for state in STATES] + [f"cause.{one.cause}" for one in TRANSITIONS]
     words += [f"act.{act}" for act in (*ACTS, *forbidden)] + [f"rule.{name}" for name in rules.rules]
-    words += [f"offence.{offence}" for offence in rules["urgent"].offences] + [f"duty.{one}" for one in ("notice", "request", "report")]
+    words += [f"offence.{offence}" for offence in rules["urgent"].offences] + [
+        f"duty.{one}" for one in ("notice", "request", "report")
+    ]
     assert [word for word in words if word not in messages] == []
 
 
@@ -431,16 +517,20 @@ def test_romanian_is_written_with_commas_below_and_hungarian_with_its_long_vowel
 @functools.cache
 def english_only():
     """Words of the English catalogue that neither of the others uses, nor names of data."""
-    words = {code: set(re.findall(r"[A-Za-z]{4,}", " ".join(read_catalogue(code).messages.values()))) for code in LANGUAGES}
+    words = {
+        code: set(re.findall(r"[A-Za-z]{4,}", " ".join(read_catalogue(code).messages.values()))) for code in LANGUAGES
+    }
     return {word.lower() for word in words["en"]} - {word.lower() for code in ("hu", "ro") for word in words[code]}
 
 
 @pytest.mark.parametrize("language", ["hu", "ro"])
 def test_no_english_leaks_into_other_languages(journal, language):
     outline = Outline(page_of(journal, language))
-    text = outline.text + " ".join(attrs.get(key) or "" for _, attrs in outline.tags for key in ("aria-label", "title", "data-head"))
-    data = "joint exercise surveillance file report owed to the host no stop at the line own team grounds attached contact camera"
-    data += " taken over at the petrol station Europe Budapest Bucharest"
+    text = outline.text + " ".join(
+        attrs.get(key) or "" for _, attrs in outline.tags for key in ("aria-label", "title", "data-head")
+    )
+    data = "joint exercise surveillance file report owed to the host no stop at the line own team grounds attached"
+    data += " contact camera taken over at the petrol station Europe Budapest Bucharest"
     data += " OpenStreetMap contributors via geo maps countries land Kovács Anna"
     found = {word.lower() for word in re.findall(r"[A-Za-z]{4,}", text)} & english_only()
     assert found - set(data.lower().split()) == set()
@@ -448,7 +538,11 @@ def test_no_english_leaks_into_other_languages(journal, language):
 
 @pytest.mark.parametrize(
     ("language", "date", "number"),
-    [("en", "23 November 2026", "1,234.5"), ("hu", "2026. november 23.", "1\u00a0234,5"), ("ro", "23 noiembrie 2026", "1.234,5")],
+    [
+        ("en", "23 November 2026", "1,234.5"),
+        ("hu", "2026. november 23.", "1\u00a0234,5"),
+        ("ro", "23 noiembrie 2026", "1.234,5"),
+    ],
 )
 def test_dates_and_numbers_take_the_local_form(language, date, number):
     catalogue = read_catalogue(language)
@@ -458,7 +552,11 @@ def test_dates_and_numbers_take_the_local_form(language, date, number):
 
 @pytest.mark.parametrize(
     ("language", "cited"),
-    [("en", "Article 40(2)(a)"), ("hu", "40. cikk (2) bekezdés a) pont"), ("ro", "articolul 40 alineatul (2) litera (a)")],
+    [
+        ("en", "Article 40(2)(a)"),
+        ("hu", "40. cikk (2) bekezdés a) pont"),
+        ("ro", "articolul 40 alineatul (2) litera (a)"),
+    ],
 )
 def test_articles_are_cited_as_each_language_does(language, cited):
     assert read_catalogue(language).article("40(2)(a)").replace("\u00a0", " ") == cited
@@ -469,12 +567,14 @@ def test_an_unknown_language_is_refused():
         read_catalogue("de")
 
 
-@pytest.mark.parametrize(("code", "zone"), [("HU", "Europe/Budapest"), ("UA", "Europe/Kyiv"), ("MK", "Europe/Belgrade"), ("?", "UTC")])
+@pytest.mark.parametrize(
+    ("code", "zone"), [("HU", "Europe/Budapest"), ("UA", "Europe/Kyiv"), ("MK", "Europe/Belgrade"), ("?", "UTC")]
+)
 def test_countries_have_their_own_clock(code, zone):
     assert zone_of(code) == zone
 
 
-# Colours -------------------------------------------------------------------------------------------------------------------
+# Colours -----------------------------------------------------------------------------------------------------
 
 
 def luminance(colour):

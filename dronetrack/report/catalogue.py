@@ -1,6 +1,6 @@
 """How is it said in this language? Messages, plurals, numbers, dates, articles and countries of a report."""
 
-import datetime
+import datetime as dt
 import importlib.resources
 import re
 import tomllib
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LANGUAGES = ("en", "hu", "ro")
 
 _LOCALES = {"en": "en_GB"}
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _ARTICLE = re.compile(r"(?P<number>\d+)(?:\((?P<paragraph>\d+)\))?(?:\((?P<point>[a-z])\))?")
 
 
@@ -196,7 +196,7 @@ class Catalogue:
         return whole + self.locale.number_symbols["latn"]["decimal"] + f"{local:%f}"[:digits] if digits else whole
 
     def duration(self, span_us: int) -> str:
-        """Return a span of time in hours, minutes and seconds; their symbols are the same in every language.
+        r"""Return a span of time in hours, minutes and seconds; their symbols are the same in every language.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Catalogue:
         return format_list(list(words), locale=self.locale)
 
     def article(self, text: str) -> str:
-        """Return an article in the language's own way of citing, or the text as it is where it is none.
+        r"""Return an article in the language's own way of citing, or the text as it is where it is none.
 
         Parameters
         ----------
@@ -310,7 +310,7 @@ def read_catalogue(language: str) -> Catalogue:
     return Catalogue(language, Locale.parse(_LOCALES.get(language, language)), _flat(tables))
 
 
-def local_time(time_us: int, zone: str) -> datetime.datetime:
+def local_time(time_us: int, zone: str) -> dt.datetime:
     """Return a moment in a time zone.
 
     Parameters
@@ -330,8 +330,8 @@ def local_time(time_us: int, zone: str) -> datetime.datetime:
     return _moment(time_us).astimezone(zoneinfo.ZoneInfo(zone))
 
 
-def _moment(time_us: int) -> datetime.datetime:
-    return _EPOCH + datetime.timedelta(microseconds=int(time_us))
+def _moment(time_us: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=int(time_us))
 
 
 def _flat(tables: Mapping[str, object], above: str = "") -> dict[str, str]:

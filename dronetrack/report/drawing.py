@@ -1,4 +1,4 @@
-"""How is a picture put into a page? Scalable drawings that print, that turn dark with the page, and that are read aloud."""
+"""How is a picture put into a page? Drawings that print, that turn dark with the page, and that are read aloud."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -15,15 +15,44 @@ INK, QUIET, FAINT, PAPER = "#1b1f24", "#59636e", "#d8dde2", "#ffffff"
 
 # What a class means on paper. The style sheet of the page says the same names again for dark screens.
 _LOOKS: dict[str, dict[str, str]] = {
-    **{name: {"fill": colour} for name, colour in {
-        "ink": INK, "quiet": QUIET, "paper": PAPER, "home": HOME, "host": HOST, "other": OTHER, "nobody": NOBODY,
-        "good": GOOD, "bad": BAD, "crossing": CROSSING, "on-home": PAPER, "on-host": INK, "on-other": INK,
-        "on-ink": PAPER, "on-bad": INK, "ground": "#f6f5f1", "lane": "#f3f4f5",
-    }.items()},
-    **{f"line-{name}": {"stroke": colour, "fill": "none"} for name, colour in {
-        "ink": INK, "quiet": QUIET, "faint": FAINT, "paper": PAPER, "home": HOME, "host": HOST, "other": OTHER,
-        "nobody": NOBODY, "bad": BAD, "crossing": CROSSING, "good": GOOD,
-    }.items()},
+    **{
+        name: {"fill": colour}
+        for name, colour in {
+            "ink": INK,
+            "quiet": QUIET,
+            "paper": PAPER,
+            "home": HOME,
+            "host": HOST,
+            "other": OTHER,
+            "nobody": NOBODY,
+            "good": GOOD,
+            "bad": BAD,
+            "crossing": CROSSING,
+            "on-home": PAPER,
+            "on-host": INK,
+            "on-other": INK,
+            "on-ink": PAPER,
+            "on-bad": INK,
+            "ground": "#f6f5f1",
+            "lane": "#f3f4f5",
+        }.items()
+    },
+    **{
+        f"line-{name}": {"stroke": colour, "fill": "none"}
+        for name, colour in {
+            "ink": INK,
+            "quiet": QUIET,
+            "faint": FAINT,
+            "paper": PAPER,
+            "home": HOME,
+            "host": HOST,
+            "other": OTHER,
+            "nobody": NOBODY,
+            "bad": BAD,
+            "crossing": CROSSING,
+            "good": GOOD,
+        }.items()
+    },
     "edge": {"stroke": INK},  # a rim in ink
     "rim": {"stroke": PAPER},  # a rim in the colour of the paper
     "veil": {"fill": PAPER, "fill-opacity": "0.82"},

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dronetrack.report.parts import SIGNS, Cell, Teller
+from dronetrack.report.parts import NOTHING, SIGNS, Cell, Teller
 
 
 def summary(tell: Teller) -> list[str]:
@@ -75,7 +75,7 @@ def _duties(tell: Teller) -> str:
 def _quality(tell: Teller) -> str:
     story, catalogue = tell.story, tell.catalogue
     whole = catalogue.say("summary.whole" if story.seal.first_bad is None else "summary.broken")
-    if story.track is None:
+    if not len(story.track):
         return catalogue.say("summary.purged", record=whole)
     longest_us = max((one.end_us - one.start_us for one in story.gaps), default=0)
     return catalogue.say(
@@ -96,7 +96,7 @@ def badges(tell: Teller) -> list[Cell]:
     last = story.stints[-1] if story.stints else None
     return [
         Cell(catalogue.count("badge.crossings", len(story.passages))),
-        Cell(catalogue.say("badge.custody", state=catalogue.name("state", last.state) if last else "–")),
+        Cell(catalogue.say("badge.custody", state=catalogue.name("state", last.state) if last else NOTHING)),
         Cell(duties, sign=SIGNS["missed" if bad else "met"], look="bad" if bad else "good"),
         Cell(
             catalogue.say("badge.whole" if whole else "badge.broken"),
@@ -111,7 +111,7 @@ def facts(tell: Teller) -> list[tuple[str, Cell]]:
     story, say = tell.story, tell.catalogue.say
     offence = [Cell(tell.catalogue.name("offence", story.basis.offence))] if story.basis.offence else []
     pairs = [
-        ("page.to", Cell(tell.authority(story.host) if story.host else "–")),
+        ("page.to", Cell(tell.authority(story.host) if story.host else NOTHING)),
         ("page.from", Cell(tell.authority(story.home))),
         ("page.purpose", Cell(story.purpose)),
         ("page.basis", Cell(_basis(tell), _authorisation(tell))),
@@ -132,7 +132,7 @@ def _period(tell: Teller) -> Cell:
     begin, end = tell.story.begin_us, tell.story.end_us
     zones = [(one.code, one.zone) for one in tell.story.parties if one.role != "other" and one.zone != "UTC"]
     clocks = [("UTC", "UTC"), *zones]
-    told = [f"{code}\u00a0{tell.clock(begin, 0, zone)}–{tell.clock(end, 0, zone)}" for code, zone in clocks]
+    told = [f"{code}\u00a0{tell.clock(begin, 0, zone)}\u2013{tell.clock(end, 0, zone)}" for code, zone in clocks]
     return Cell(tell.catalogue.date(begin), " · ".join(told))
 
 

@@ -6,7 +6,20 @@ from dronetrack.report.drawing import Sheet
 from dronetrack.report.map import DASHES, STAR
 from dronetrack.report.timeline import draw_mark, draw_outcome
 
-TIMELINE_SIGNS = ("holds", "joint", "ended", "measures", "unseen", "act", "event", "refusal", "met", "missed", "open", "due")
+TIMELINE_SIGNS = (
+    "holds",
+    "joint",
+    "ended",
+    "measures",
+    "unseen",
+    "act",
+    "event",
+    "refusal",
+    "met",
+    "missed",
+    "open",
+    "due",
+)
 
 WIDE, TALL = 34.0, 20.0
 _MIDDLE = 10.0

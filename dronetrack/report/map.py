@@ -1,16 +1,18 @@
-"""Where was it, and who held it there? The map of a report: it prints, and a small script of its own lets one move closer."""
+"""Where was it, and who held it there? The map of a report: it prints, and a script of its own moves closer."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dronetrack.border import Border
 from dronetrack.errors import InputError
 from dronetrack.report.catalogue import Catalogue
 from dronetrack.report.drawing import Sheet, polyline, text_width
+from dronetrack.report.parts import NOTHING
 from dronetrack.report.story import Passage, Source, Story
 from dronetrack.report.timeline import step_us
 from dronetrack.tracks import Track
@@ -51,14 +53,23 @@ class _Chart:
     metres_per_px: float
     height: float
 
-    def __call__(self, lat_deg: Floats, lon_deg: Floats) -> tuple[Floats, Floats]:
+    def __call__(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
+        """Return x and y of places. [px]"""
+        lat_deg, lon_deg = np.asarray(lat_deg), np.asarray(lon_deg)
         scale = _EARTH_M * np.cos(np.radians(self.lat_deg)) / self.metres_per_px
         north = np.arcsinh(np.tan(np.radians(lat_deg))) - np.arcsinh(np.tan(np.radians(self.lat_deg)))
         return 0.5 * WIDTH + scale * np.radians(lon_deg - self.lon_deg), 0.5 * self.height - scale * north
 
+    def point(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[float, float]:
+        """Return x and y of one place. [px]"""
+        x, y = self(lat_deg, lon_deg)
+        return float(x), float(y)
+
     def window_deg(self, margin: float) -> tuple[float, float, float, float]:
         """Return west, south, east, north of the picture and a margin of so many pictures around. [deg]"""
-        half_east = np.degrees((0.5 + margin) * WIDTH * self.metres_per_px / _EARTH_M / np.cos(np.radians(self.lat_deg)))
+        half_east = np.degrees(
+            (0.5 + margin) * WIDTH * self.metres_per_px / _EARTH_M / np.cos(np.radians(self.lat_deg))
+        )
         half_north = np.degrees((0.5 + margin) * self.height * self.metres_per_px / _EARTH_M)
         return self.lon_deg - half_east, self.lat_deg - half_north, self.lon_deg + half_east, self.lat_deg + half_north
 
@@ -140,7 +151,9 @@ def draw_crossing(story: Story, catalogue: Catalogue, border: Border | None, num
 
 
 def _places(story: Story, catalogue: Catalogue) -> str:
-    return catalogue.listed([f"{one.leaving} → {one.entering} {one.place}".strip() for one in story.passages]) or "–"
+    return (
+        catalogue.listed([f"{one.leaving} → {one.entering} {one.place}".strip() for one in story.passages]) or NOTHING
+    )
 
 
 def _draw(sheet: Sheet, story: Story, catalogue: Catalogue, border: Border | None, chart: _Chart) -> None:
@@ -163,7 +176,7 @@ def _draw(sheet: Sheet, story: Story, catalogue: Catalogue, border: Border | Non
     _write_times(frame, ticks, story, catalogue, labels)
     if border is not None:
         _draw_posts(frame, border, story, chart, labels)
-        _name_sides(sheet, border, chart, labels)
+        _name_sides(sheet, border, chart)
     _draw_scale(sheet, catalogue, chart)
     sheet.group(class_="still").rect(0.5, 0.5, WIDTH - 1.0, chart.height - 1.0, "line-quiet", stroke_width=1.0)
 
@@ -183,7 +196,7 @@ def _draw_border(sheet: Sheet, border: Border, chart: _Chart) -> None:
     vertices = np.column_stack([border.line_lon_deg, border.line_lat_deg])
     lines = [shapely.LineString(part) for part in _cut(vertices, border.line_offsets)]
     shown = shapely.get_parts(shapely.clip_by_rect(shapely.MultiLineString(lines), *window))
-    d = "".join(_way(*np.asarray(part.coords).T[::-1], chart) for part in shown)
+    d = "".join(_way(*np.asarray(part.coords).T[1::-1], chart=chart) for part in shown)
     sheet.path(d, "line-paper", stroke_width=4.0, vector_effect="non-scaling-stroke")
     dash = {"stroke_dasharray": "10 3 2 3", "vector_effect": "non-scaling-stroke"}
     sheet.path(d, "line-ink", stroke_width=1.8, **dash)
@@ -198,7 +211,7 @@ def _draw_posts(sheet: Sheet, border: Border, story: Story, chart: _Chart, label
     """Draw the official crossing points that the target did not take."""
     taken = {one.place for one in story.passages}
     for name, lat_deg, lon_deg in border.posts:
-        x, y = (float(one) for one in chart(np.array(lat_deg), np.array(lon_deg)))
+        x, y = chart.point(lat_deg, lon_deg)
         if name not in taken and 0.0 < x < WIDTH and 0.0 < y < chart.height:
             sheet.fixed(x, y).path("M-5 -5L5 5M5 -5L-5 5", "line-quiet", stroke_width=2.0)
             labels.reserve(x, y, 5.0)
@@ -210,7 +223,7 @@ def _draw_way(sheet: Sheet, source: Source, story: Story, chart: _Chart) -> None
     drone = {"stroke_width": 1.3, "stroke_opacity": 0.85}
     unit = {"stroke_width": 5.0, "stroke_opacity": 0.28, "stroke_linecap": "round"}
     kind = drone if source.kind == "drone" else unit
-    d = _way(source.lat_deg, source.lon_deg, chart)
+    d = _way(source.lat_deg, source.lon_deg, chart=chart)
     sheet.path(d, look, stroke_linejoin="round", vector_effect="non-scaling-stroke", **kind)
 
 
@@ -232,7 +245,9 @@ def _draw_band(sheet: Sheet, track: Track, chart: _Chart) -> None:
 def _rims(track: Track, chart: _Chart) -> Floats:
     """Return the 95 % ellipses of n rows as (n, 24, 2) points of the picture."""
     angle = np.linspace(0.0, 2.0 * np.pi, 24)
-    major, minor, bearing = track.ellipse_m.T[:, :, None] / np.array([chart.metres_per_px, chart.metres_per_px, 1.0])[:, None, None]
+    major, minor, bearing = (
+        track.ellipse_m.T[:, :, None] / np.array([chart.metres_per_px, chart.metres_per_px, 1.0])[:, None, None]
+    )
     along, across = major * np.cos(angle), minor * np.sin(angle)
     turn = np.radians(bearing)
     x, y = chart(track.lat_deg, track.lon_deg)
@@ -245,7 +260,7 @@ def _draw_track(sheet: Sheet, story: Story, chart: _Chart) -> None:
     """Draw the way of the target, in the colour and dashes of who held it."""
     for role, rows in held_rows(story):
         part = story.track.take(rows)
-        d = _way(part.lat_deg, part.lon_deg, chart)
+        d = _way(part.lat_deg, part.lon_deg, chart=chart)
         shape = {"stroke_linejoin": "round", "vector_effect": "non-scaling-stroke"}
         sheet.path(d, "line-paper", stroke_width=5.6, **shape)
         if DASHES[role] != "none":
@@ -253,7 +268,7 @@ def _draw_track(sheet: Sheet, story: Story, chart: _Chart) -> None:
         sheet.path(d, f"line-{role}", stroke_width=3.4, stroke_dasharray=DASHES[role], **shape)
 
 
-def held_rows(story: Story) -> Iterator[tuple[str, slice]]:
+def held_rows(story: Story) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Yield the rows of the track by who held it: home, host, other or nobody; neighbours share a row.
 
     Parameters
@@ -263,22 +278,22 @@ def held_rows(story: Story) -> Iterator[tuple[str, slice]]:
 
     Yields
     ------
-    str, slice
+    str, (m,) int64
         The holder's part, and the rows.
     """
     edges = [(one.start_us, one.holder) for one in story.stints] or [(story.begin_us, story.home)]
-    changes = [edges[0], *(one for before, one in zip(edges, edges[1:], strict=False) if one[1] != before[1])]
+    changes = [edges[0], *(one for before, one in itertools.pairwise(edges) if one[1] != before[1])]
     starts = np.searchsorted(story.track.time_us, [time_us for time_us, _ in changes]).tolist()
     starts[0] = 0
     for start, stop, (_, holder) in zip(starts, [*starts[1:], len(story.track) - 1], changes, strict=True):
         if stop > start:
-            yield (story.role_of(holder) if holder else "nobody"), slice(start, stop + 1)
+            yield (story.role_of(holder) if holder else "nobody"), np.arange(start, stop + 1)
 
 
 def _draw_passage(
     sheet: Sheet, passage: Passage, story: Story, catalogue: Catalogue, chart: _Chart, labels: "_Labels"
 ) -> None:
-    x, y = (float(one) for one in chart(passage.lat_deg, passage.lon_deg))
+    x, y = chart.point(passage.lat_deg, passage.lon_deg)
     inside = story.track.time_us[0] <= passage.time_us <= story.track.time_us[-1]
     if inside:
         rim = _rims(story.track.at([passage.time_us]), chart)[0]
@@ -294,7 +309,7 @@ def _draw_passage(
 def _draw_ends(sheet: Sheet, story: Story, catalogue: Catalogue, chart: _Chart, labels: "_Labels") -> None:
     track = story.track
     for row, key in ((0, "map.first"), (-1, "map.last")):
-        x, y = (float(one) for one in chart(track.lat_deg[row], track.lon_deg[row]))
+        x, y = chart.point(track.lat_deg[row], track.lon_deg[row])
         mark = sheet.fixed(x, y)
         mark.circle(0.0, 0.0, 5.5, "ink rim", stroke_width=1.5)
         labels.reserve(x, y, 6.0)
@@ -306,7 +321,7 @@ def _draw_place(sheet: Sheet, source: Source, story: Story, chart: _Chart, label
     known = np.flatnonzero(np.isfinite(source.lat_deg))
     if not len(known):
         return
-    x, y = (float(one) for one in chart(source.lat_deg[known[-1]], source.lon_deg[known[-1]]))
+    x, y = chart.point(source.lat_deg[known[-1]], source.lon_deg[known[-1]])
     mark = sheet.fixed(x, y)
     shape = "M0 -8L7.5 6H-7.5Z" if source.kind == "drone" else "M-6 -6H6V6H-6Z"
     mark.path(shape, f"{story.role_of(source.authority)} rim", stroke_width=1.3)
@@ -327,14 +342,13 @@ def _draw_ticks(sheet: Sheet, story: Story, chart: _Chart) -> list[tuple[int, fl
 def _reserve(labels: "_Labels", story: Story, chart: _Chart, ticks: list[tuple[int, float, float]]) -> None:
     """Keep words off the marks."""
     for passage in story.passages:
-        labels.reserve(*(float(one) for one in chart(passage.lat_deg, passage.lon_deg)), 11.0)
+        labels.reserve(*chart.point(passage.lat_deg, passage.lon_deg), 11.0)
     for _, x, y in ticks:
         labels.reserve(x, y, 3.0)
     for source in story.sources:
         known = np.flatnonzero(np.isfinite(source.lat_deg))
         if len(known):
-            last = chart(source.lat_deg[known[-1]], source.lon_deg[known[-1]])
-            labels.reserve(float(last[0]), float(last[1]), 8.0)
+            labels.reserve(*chart.point(source.lat_deg[known[-1]], source.lon_deg[known[-1]]), 8.0)
 
 
 def _write_times(
@@ -347,10 +361,9 @@ def _write_times(
         labels.write(sheet, x, y, [words if seconds else words[:5]], look="quiet", size=10.5, must=False)
 
 
-def _name_sides(sheet: Sheet, border: Border, chart: _Chart, labels: "_Labels") -> None:
+def _name_sides(sheet: Sheet, border: Border, chart: _Chart) -> None:
     """Write each country's code where most of it shows, in corners that are free."""
     spots = [(x, y) for y in (30.0, chart.height - 46.0) for x in (20.0, WIDTH - 60.0)]
-    lon, lat = np.array([chart.lon_deg] * 4), np.array([chart.lat_deg] * 4)
     west, south, east, north = chart.window_deg(-0.03)
     lon, lat = np.array([west, east, west, east]), np.array([north, north, south, south])
     sides = border.side(lat, lon).tolist()
@@ -454,7 +467,7 @@ def _around(width: float, tall: float) -> Iterator[tuple[float, float]]:
         )
 
 
-def _way(lat_deg: Floats, lon_deg: Floats, chart: _Chart) -> str:
+def _way(lat_deg: Floats, lon_deg: Floats, *, chart: _Chart) -> str:
     """Return the path of a line of places, without bends too small to see."""
     import shapely
 
@@ -483,5 +496,3 @@ def _rings(area: "shapely.Geometry", *, digits: int = 2) -> str:
     polygons = [part for part in shapely.get_parts(area) if part.geom_type == "Polygon" and not part.is_empty]
     rings = [ring for part in polygons for ring in (part.exterior, *part.interiors)]
     return "".join(polyline(*np.asarray(ring.coords)[:-1].T, closed=True, digits=digits) for ring in rings)
-
-

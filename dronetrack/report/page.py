@@ -33,7 +33,11 @@ def render(story: Story, catalogue: Catalogue) -> str:
     folder = importlib.resources.files("dronetrack") / "data" / "report"
     parts = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
     room = jinja2.Environment(
-        autoescape=True, loader=jinja2.DictLoader(parts), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        autoescape=True,
+        loader=jinja2.DictLoader(parts),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     tell = Teller(story, catalogue, border_of(story))
     return room.get_template("page.html").render(
@@ -108,5 +112,7 @@ def _write_pdf(page: str, path: pathlib.Path, story: Story) -> pathlib.Path:
             "a PDF needs WeasyPrint and Pango: pip install 'dronetrack[report]'; or print the page from a browser."
         ) from None
     # Its identity follows from the record, so the same journal gives the same bytes.
-    weasyprint.HTML(string=page).write_pdf(path, pdf_identifier=story.seal.digest.encode("ascii"), pdf_variant="pdf/ua-1")
+    weasyprint.HTML(string=page).write_pdf(
+        path, pdf_identifier=story.seal.digest.encode("ascii"), pdf_variant="pdf/ua-1"
+    )
     return path

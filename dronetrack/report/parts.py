@@ -9,6 +9,8 @@ from dronetrack.border import Border
 from dronetrack.report.catalogue import Catalogue, local_time
 from dronetrack.report.story import Story
 
+NOTHING = "\u2013"  # in a cell that has nothing to say
+
 # Said with words beside them, never alone.
 SIGNS = {"met": "✓", "late": "!", "missed": "✕", "open": "…", "whole": "✓", "broken": "✕", "refused": "✕"}
 
@@ -101,7 +103,11 @@ class Teller:
         local = " · ".join(f"{code}\u00a0{self.clock(time_us, 0, zone)}" for code, zone in zones)
         other_day = local_time(time_us, "UTC").date() != local_time(self.story.begin_us, "UTC").date()
         day = f"{self.catalogue.date(time_us)}, " if dated or other_day else ""
-        return Cell(f"{day}{self.clock(time_us, digits)}\u00a0UTC", local, machine=f"{local_time(time_us, 'UTC'):%Y-%m-%dT%H:%M:%S.%fZ}")
+        return Cell(
+            f"{day}{self.clock(time_us, digits)}\u00a0UTC",
+            local,
+            machine=f"{local_time(time_us, 'UTC'):%Y-%m-%dT%H:%M:%S.%fZ}",
+        )
 
     def authority(self, code: str) -> str:
         """Return an authority by name and code."""
@@ -115,11 +121,11 @@ class Teller:
 
     def cited(self, article: str) -> str:
         """Return an article as the language cites it, a dash for none."""
-        return self.catalogue.article(article) if article else "–"
+        return self.catalogue.article(article) if article else NOTHING
 
     def cause(self, cause: str) -> str:
         """Return a cause in words, a dash for none."""
-        return self.catalogue.name("cause", cause) if cause else "–"
+        return self.catalogue.name("cause", cause) if cause else NOTHING
 
     def metres(self, value: float) -> str:
         """Return a length to a tenth of a metre."""

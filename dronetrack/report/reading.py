@@ -170,7 +170,9 @@ class _Told:
         if facts["kind"] == "act_authorise":
             self.grants.append(_grant(facts["authorisation"]))
         elif facts["kind"] == "consulted":
-            self.looks.append(Access(record.time_us, facts["authority"], "authority", facts.get("purpose", ""), "track"))
+            self.looks.append(
+                Access(record.time_us, facts["authority"], "authority", facts.get("purpose", ""), "track")
+            )
         elif facts["kind"].startswith("handover_"):
             self.span_us.append(record.time_us)
 
@@ -202,7 +204,7 @@ class _Told:
             passages=_passages(self.events, self.mandate, track),
             moments=tuple(_moments(self.events, self.acts)),
             duties=_duties(self.events, self.acts, self.last_us),
-            gaps=() if track is None else tuple(_gaps(track, stints)),
+            gaps=tuple(_gaps(track, stints)),
             sources=tuple(one.source(rows) for one in heard),
             refusals=tuple(self.refusals.values()),
             accesses=tuple(looks),
@@ -260,19 +262,22 @@ class _Rows(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Lay parts end to end."""
-        if not parts:
-            kinds = (np.int64, np.int8, np.int32, np.bool_)
-            return cls(*(np.zeros(0, kind) for kind in kinds), np.zeros((0, 3)))
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        none = cls(
+            np.zeros(0, np.int64), np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros((0, 3))
+        )
+        return cls._make(np.concatenate(columns) for columns in zip(none, *parts, strict=True))
 
 
-def _joined(tracks: Sequence[Track]) -> Track | None:
-    """Return the rows of one track from the pieces in which they were recorded."""
+def _joined(tracks: Sequence[Track]) -> Track:
+    """Return the rows of one track from the pieces in which they were recorded; without rows if there are none."""
     if not tracks:
-        return None
-    columns = ("time_us", "status", "state", "cov", "nis", "n_sensors")
-    whole = {name: np.concatenate([getattr(one, name) for one in tracks]) for name in columns}
-    return Track(**whole, track_id=tracks[0].track_id)
+        columns = (np.zeros(0, np.int8), np.zeros((0, 6)), np.zeros((0, 6, 6)), np.zeros(0), np.zeros(0, np.int16))
+        return Track(np.zeros(0, np.int64), 0, *columns)
+    time_us, status, state, cov, nis, n_sensors = (
+        np.concatenate([getattr(one, name) for one in tracks])
+        for name in ("time_us", "status", "state", "cov", "nis", "n_sensors")
+    )
+    return Track(time_us, tracks[0].track_id, status, state, cov, nis, n_sensors)
 
 
 def _parties(mandate: Facts, home: str, host: str, heard: Iterable[_Heard]) -> tuple[Party, ...]:
@@ -291,12 +296,14 @@ def _basis(mandate: Facts, grants: Sequence[Grant]) -> Basis:
     rules = mandate.get("rules", {})
     said = tuple((one["article"], one["name"], one["text"]) for one in rules.get("rules", ()))
     title = rules.get("title", "")
-    return Basis(rules.get("name", ""), title, said, tuple(grants), mandate.get("basis", ""), mandate.get("offence", ""))
+    return Basis(
+        rules.get("name", ""), title, said, tuple(grants), mandate.get("basis", ""), mandate.get("offence", "")
+    )
 
 
 def _grant(plain: Facts) -> Grant:
-    times = (plain[key] for key in ("issued_us", "valid_from_us", "valid_until_us"))
-    return Grant(plain["issuer"], plain["recipient"], *times, conditions=tuple(plain["conditions"]))
+    issued_us, from_us, until_us = (plain[key] for key in ("issued_us", "valid_from_us", "valid_until_us"))
+    return Grant(plain["issuer"], plain["recipient"], issued_us, from_us, until_us, tuple(plain["conditions"]))
 
 
 def _changes(events: Sequence[Record]) -> list[tuple[Record, str]]:
@@ -322,7 +329,7 @@ def _stints(events: Sequence[Record], mandate: Facts, begin_us: int, end_us: int
     return tuple(one for one in told if one.end_us > one.start_us or one is told[-1])
 
 
-def _passages(events: Sequence[Record], mandate: Facts, track: Track | None) -> tuple[Passage, ...]:
+def _passages(events: Sequence[Record], mandate: Facts, track: Track) -> tuple[Passage, ...]:
     country = {one["id"]: one["country"] for one in mandate.get("authorities", ())}
     sides = [country.get(mandate.get(role, ""), "") for role in ("home", "host")]
     passages = []
@@ -333,13 +340,13 @@ def _passages(events: Sequence[Record], mandate: Facts, track: Track | None) -> 
         leaving, entering = reversed(sides) if facts["cause"] == "crossed_back" else sides
         spread_s = (facts["crossed_late_us"] - facts["crossed_early_us"]) * 1e-6 / _TWO_SIDED
         where = _where(track, facts["crossed_us"])
-        told = (facts["crossed_us"], spread_s, leaving, entering, *where, facts["probability"], facts.get("place", ""))
-        passages.append(Passage(*told))
+        place = facts.get("place", "")
+        passages.append(Passage(facts["crossed_us"], spread_s, leaving, entering, *where, facts["probability"], place))
     return tuple(passages)
 
 
-def _where(track: Track | None, time_us: int) -> tuple[float, float]:
-    if track is None or not track.time_us[0] <= time_us <= track.time_us[-1]:
+def _where(track: Track, time_us: int) -> tuple[float, float]:
+    if not len(track) or not track.time_us[0] <= time_us <= track.time_us[-1]:
         return np.nan, np.nan
     there = track.at([time_us])
     return float(there.lat_deg[0]), float(there.lon_deg[0])
@@ -387,7 +394,9 @@ def _duties(events: Sequence[Record], acts: Iterable[tuple[str, int]], last_us: 
         elif step == "done":
             open_one = next((one for one in owed if one["what"] == what and one["done_us"] is None), None)
             if open_one is not None:
-                open_one["done_us"] = max((at for kind, at in acts if kind == what and at <= record.time_us), default=record.time_us)
+                open_one["done_us"] = max(
+                    (at for kind, at in acts if kind == what and at <= record.time_us), default=record.time_us
+                )
     return tuple(Duty(**one) for one in owed)
 
 
@@ -405,14 +414,14 @@ def _gaps(track: Track, stints: Sequence[Stint]) -> Iterable[Gap]:
             yield Gap(begin, end, kind, holder)
 
 
-def _components(track: Track | None, rows: _Rows) -> NDArray[np.int8]:
+def _components(track: Track, rows: _Rows) -> NDArray[np.int8]:
     """Return how many numbers the one measurement at the time of each row had; 0 where there was none, or several.
 
     Only sensors that may start a track count: theirs is the innovation that a row of a track tells.
     """
     real = rows.starts & (rows.kind != TICK)
-    if track is None or not real.any():
-        return np.zeros(0 if track is None else len(track), dtype=np.int8)
+    if not real.any():
+        return np.zeros(len(track), dtype=np.int8)
     times, at, counts = np.unique(rows.time_us[real], return_index=True, return_counts=True)
     sizes = np.array([_COMPONENTS.get(kind, 0) for kind in range(max(_COMPONENTS) + 1)], dtype=np.int8)
     single = np.where(counts == 1, sizes[rows.kind[real][at]], 0).astype(np.int8)

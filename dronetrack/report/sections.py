@@ -1,13 +1,13 @@
 """What does each part of the report say? Tables and pictures, section by section."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from dronetrack.report.accuracy import consistency_of, draw_accuracy
 from dronetrack.report.legend import TIMELINE_SIGNS, sign
 from dronetrack.report.map import draw_crossing, draw_map, held_rows
-from dronetrack.report.parts import SIGNS, Cell, Figure, Section, Table, Teller
+from dronetrack.report.parts import NOTHING, SIGNS, Cell, Figure, Section, Table, Teller
 from dronetrack.report.story import Duty, Moment, Story
 from dronetrack.report.timeline import draw_timeline
 
@@ -30,8 +30,15 @@ def sections(tell: Teller) -> list[Section]:
     ]
 
 
-def _section(tell: Teller, name: str, **parts: object) -> Section:
-    return Section(name, tell.catalogue.say(f"section.{name}"), **parts)
+def _section(
+    tell: Teller,
+    name: str,
+    *,
+    words: Sequence[str] = (),
+    figures: Sequence[Figure] = (),
+    tables: Sequence[Table] = (),
+) -> Section:
+    return Section(name, tell.catalogue.say(f"section.{name}"), words, figures, tables)
 
 
 def _timeline(tell: Teller) -> Figure:
@@ -76,7 +83,7 @@ def _stints(tell: Teller) -> Table:
     rows = [
         [
             Cell(tell.catalogue.name("state", one.state)),
-            Cell(one.holder or "–"),
+            Cell(one.holder or NOTHING),
             tell.when(one.start_us, digits=1),
             Cell(tell.catalogue.duration(one.end_us - one.start_us)),
             tell.cite(one.article),
@@ -90,7 +97,7 @@ def _stints(tell: Teller) -> Table:
 
 def _where(tell: Teller) -> Section:
     story, say = tell.story, tell.catalogue.say
-    if story.track is None or not len(story.track):
+    if not len(story.track):
         return _section(tell, "map", words=[say("map.purged")], tables=[_passages(tell)])
     figure = Figure(draw_map(story, tell.catalogue, tell.border), say("map.caption"), _map_legend(tell), moves=True)
     close = [
@@ -116,7 +123,7 @@ def _passages(tell: Teller) -> Table:
             tell.when(one.time_us, digits=1),
             Cell(f"± {tell.catalogue.number(1.96 * one.time_std_s, 1)}\u00a0s"),
             Cell(f"{one.leaving} → {one.entering}"),
-            Cell(one.place or "–", tell.place(one.lat_deg, one.lon_deg)),
+            Cell(one.place or NOTHING, tell.place(one.lat_deg, one.lon_deg)),
             Cell(tell.probability(one.probability)),
         ]
         for number, one in enumerate(tell.story.passages, start=1)
@@ -127,7 +134,7 @@ def _passages(tell: Teller) -> Table:
 
 def _continuity(tell: Teller) -> list[str]:
     story, catalogue = tell.story, tell.catalogue
-    if story.track is None or len(story.track) < 2:
+    if len(story.track) < 2:
         return [catalogue.say("continuity.no_track")]
     steps = np.diff(story.track.time_us)
     unseen = sum(one.end_us - one.start_us for one in story.gaps)
@@ -152,7 +159,7 @@ def _gaps(tell: Teller) -> Table:
         [
             tell.when(one.start_us, digits=1),
             Cell(tell.catalogue.duration(one.end_us - one.start_us)),
-            Cell(one.holder or "–"),
+            Cell(one.holder or NOTHING),
             Cell(tell.catalogue.say(f"gap.{one.kind}")),
         ]
         for one in shown
@@ -166,7 +173,12 @@ def _gaps(tell: Teller) -> Table:
 def _latencies(tell: Teller) -> Table:
     say, catalogue = tell.catalogue.say, tell.catalogue
     rows = [
-        [Cell(say(f"latency.{name}")), tell.when(begin, digits=1), tell.when(end, digits=1), Cell(catalogue.duration(end - begin))]
+        [
+            Cell(say(f"latency.{name}")),
+            tell.when(begin, digits=1),
+            tell.when(end, digits=1),
+            Cell(catalogue.duration(end - begin)),
+        ]
         for name, begin, end in latencies(tell.story)
     ]
     heads = tell.heads("step", "since", "until", "span")
@@ -175,7 +187,7 @@ def _latencies(tell: Teller) -> Table:
 
 def _accuracy(tell: Teller) -> Section:
     story, catalogue = tell.story, tell.catalogue
-    if story.track is None or not len(story.track):
+    if not len(story.track):
         return _section(tell, "accuracy", words=[catalogue.say("accuracy.no_track")])
     judged = consistency_of(story)
     words = [
@@ -202,9 +214,15 @@ def _ellipses(tell: Teller) -> Table:
     for role, part in held_rows(tell.story):
         axes = tell.story.track.take(part).ellipse_m
         figures = [*np.percentile(axes[:, 0], [50, 95, 100]), np.median(axes[:, 1])]
-        begin = int(tell.story.track.time_us[part.start])
+        begin = int(tell.story.track.time_us[part[0]])
         numbers = [Cell(f"{tell.catalogue.number(float(one), 1)}\u00a0m") for one in figures]
-        rows.append([Cell(tell.catalogue.say(f"held.{role}", home=tell.story.home, host=tell.story.host)), tell.when(begin), *numbers])
+        rows.append(
+            [
+                Cell(tell.catalogue.say(f"held.{role}", home=tell.story.home, host=tell.story.host)),
+                tell.when(begin),
+                *numbers,
+            ]
+        )
     heads = tell.heads("holder", "since", "median_major", "p95_major", "max_major", "median_minor")
     return Table(tell.catalogue.say("ellipses.caption"), heads, rows)
 
@@ -223,8 +241,8 @@ def _owed_row(tell: Teller, duty: Duty) -> list[Cell]:
         Cell(duty.authority),
         tell.cite(duty.article),
         tell.when(duty.owed_us),
-        tell.when(duty.due_us) if duty.due_us is not None else Cell("–"),
-        tell.when(duty.done_us) if duty.done_us is not None else Cell("–"),
+        tell.when(duty.due_us) if duty.due_us is not None else Cell(NOTHING),
+        tell.when(duty.done_us) if duty.done_us is not None else Cell(NOTHING),
         Cell(say(f"outcome.{duty.outcome}"), sign=SIGNS[duty.outcome], look=look),
     ]
 
@@ -237,7 +255,7 @@ def _grants(tell: Teller) -> Table:
             tell.when(one.issued_us, dated=True),
             tell.when(one.from_us, dated=True),
             tell.when(one.until_us, dated=True),
-            Cell("; ".join(one.conditions) or "–"),
+            Cell("; ".join(one.conditions) or NOTHING),
         ]
         for one in tell.story.basis.grants
     ]
@@ -271,7 +289,7 @@ def _refused_rows(tell: Teller) -> Table:
     rows = [
         [
             Cell(one.sensor),
-            Cell(one.authority or "–"),
+            Cell(one.authority or NOTHING),
             Cell(tell.catalogue.number(one.rows)),
             tell.when(one.first_us),
             tell.when(one.last_us),
@@ -304,7 +322,10 @@ def _sealed(tell: Teller) -> Table:
     verdict = catalogue.say("seal.whole" if whole else "seal.broken", n=seal.first_bad)
     look, sign = ("good", SIGNS["whole"]) if whole else ("bad", SIGNS["broken"])
     rows = [
-        [Cell(catalogue.say("seal.verdict")), Cell(verdict, "" if whole else catalogue.say("seal.why"), sign=sign, look=look)],
+        [
+            Cell(catalogue.say("seal.verdict")),
+            Cell(verdict, "" if whole else catalogue.say("seal.why"), sign=sign, look=look),
+        ],
         [Cell(catalogue.say("seal.records")), Cell(catalogue.number(seal.n_records))],
         [Cell(catalogue.say("seal.closed")), Cell(catalogue.say("seal.is_closed" if seal.closed else "seal.is_open"))],
         [Cell(catalogue.say("seal.digest")), Cell(_grouped(seal.digest), look="digest")],
@@ -316,7 +337,12 @@ def _sealed(tell: Teller) -> Table:
 
 def _parties(tell: Teller) -> Table:
     rows = [
-        [Cell(one.code), Cell(one.name or tell.catalogue.country(one.country)), Cell(tell.catalogue.say(f"role.{one.role}")), Cell(one.zone)]
+        [
+            Cell(one.code),
+            Cell(one.name or tell.catalogue.country(one.country)),
+            Cell(tell.catalogue.say(f"role.{one.role}")),
+            Cell(one.zone),
+        ]
         for one in tell.story.parties
     ]
     return Table(tell.catalogue.say("parties.caption"), tell.heads("code", "authority", "role", "zone"), rows)
@@ -361,10 +387,16 @@ def latencies(story: Story) -> list[tuple[str, int, int]]:
     if not story.passages:
         return []
     crossed = story.passages[0].time_us
-    done = {one.what: one.time_us for one in reversed(story.moments) if one.kind != "refused" and one.time_us >= crossed}
+    done = {
+        one.what: one.time_us for one in reversed(story.moments) if one.kind != "refused" and one.time_us >= crossed
+    }
     seen = [one.time_us for one in story.sources if one.authority == story.host and len(one.time_us)]
     after = np.sort(np.concatenate(seen)) if seen else np.zeros(0, dtype=np.int64)
-    steps = [(f"to_{what}", crossed, done[what]) for what in ("notice", "request", "authorise", "offer", "accept") if what in done]
+    steps = [
+        (f"to_{what}", crossed, done[what])
+        for what in ("notice", "request", "authorise", "offer", "accept")
+        if what in done
+    ]
     if "offer" in done and "accept" in done:
         steps.append(("offer_to_accept", done["offer"], done["accept"]))
     if "accept" in done and len(after) and after[-1] >= done["accept"]:

@@ -361,8 +361,8 @@ class Story:
         First and last moment of the operation. [us, UTC]
     told_us : int
         Time of the report itself: given, or that of the last record. [us, UTC]
-    track : Track or None
-        None once it has been purged.
+    track : Track
+        Without rows once it has been purged.
     told_by : Access
         Who made the report, as what, and for what.
     stints, passages, moments, duties, gaps, sources, refusals, accesses : tuple
@@ -382,7 +382,7 @@ class Story:
     begin_us: int
     end_us: int
     told_us: int
-    track: Track | None
+    track: Track
     seal: Seal
     told_by: Access
     stints: tuple[Stint, ...] = ()

@@ -36,6 +36,7 @@ class Clock:
     end_us: int
 
     def __call__(self, time_us: float) -> float:
+        """Return where a time lies; what lies outside, at the edge. [px]"""
         part = (time_us - self.begin_us) / max(self.end_us - self.begin_us, 1)
         return LEFT + min(max(part, 0.0), 1.0) * (WIDTH - LEFT - RIGHT)
 
@@ -186,9 +187,7 @@ def _draw_lanes(sheet: Sheet, story: Story, catalogue: Catalogue, clock: Clock, 
             sheet.rect(clock(start), y + 37.0, width, 6.0, party.role)
 
 
-def _draw_stint(
-    sheet: Sheet, stint: Stint, code: str, role: str, catalogue: Catalogue, clock: Clock, y: float
-) -> None:
+def _draw_stint(sheet: Sheet, stint: Stint, code: str, role: str, catalogue: Catalogue, clock: Clock, y: float) -> None:
     """Draw one stretch in one lane: full for the holder, hatched for who takes part, an outline after an end."""
     x, width = clock(stint.start_us), clock(stint.end_us) - clock(stint.start_us)
     words = catalogue.name("state", stint.state)
