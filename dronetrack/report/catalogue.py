@@ -96,7 +96,7 @@ class Catalogue:
         Examples
         --------
         >>> [read_catalogue("ro").count("count.rows", n) for n in (1, 2, 20)]
-        ['1 rând', '2 rânduri', '20 de rânduri']
+        ['1 măsurătoare', '2 măsurători', '20 de măsurători']
         """
         return self.say(f"{key}.{self.locale.plural_form(n)}", n=self.number(n), **fields)
 
@@ -211,7 +211,7 @@ class Catalogue:
         Examples
         --------
         >>> [read_catalogue("hu").duration(span) for span in (1_240_000, 83_000_000, 18_000_000_000)]
-        ['1,2\\xa0s', '1\\xa0min 23\\xa0s', '5\\xa0h']
+        ['1,2\xa0s', '1\xa0min 23\xa0s', '5\xa0h']
         """
         if abs(span_us) < 10_000_000:
             return f"{self.number(span_us * 1e-6, 1)}\u00a0s"

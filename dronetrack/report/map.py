@@ -287,7 +287,7 @@ def held_rows(story: Story) -> Iterator[tuple[str, NDArray[np.int64]]]:
     starts[0] = 0
     for start, stop, (_, holder) in zip(starts, [*starts[1:], len(story.track) - 1], changes, strict=True):
         if stop > start:
-            yield (story.role_of(holder) if holder else "nobody"), np.arange(start, stop + 1)
+            yield (story.role_of(holder) if holder else "nobody"), np.arange(start, min(stop + 1, len(story.track)))
 
 
 def _draw_passage(
