@@ -154,6 +154,25 @@ class Catalogue:
 
         return format_date(_moment(time_us), "long", locale=self.locale)
 
+    def short_date(self, time_us: int, *, zone: str) -> str:
+        """Return the day in figures.
+
+        Parameters
+        ----------
+        time_us : int
+            Time. [us, UTC]
+        zone : str
+            IANA name of the time zone.
+
+        Returns
+        -------
+        str
+            Such as ``24/11/2026``.
+        """
+        from babel.dates import format_date
+
+        return format_date(local_time(time_us, zone), "short", locale=self.locale)
+
     def date_time(self, time_us: int, *, zone: str = "UTC") -> str:
         """Return day and time of day to the second, with the name of the time zone's offset left to the caller.
 

@@ -64,7 +64,7 @@ _LOOKS: dict[str, dict[str, str]] = {
     "side-name-host": {"fill": "#8f6300", "fill-opacity": "0.85"},
 }
 
-_CHARACTER_EM = 0.54  # mean width of a character of the system's sans-serif fonts
+_CHARACTER_EM = 0.565  # mean width of a character of the system's sans-serif fonts
 
 
 class Sheet:
@@ -242,7 +242,7 @@ def text_width(words: str, size: float = 12.0, *, bold: bool = False) -> float:
     float
         In the same unit, a little on the wide side.
     """
-    return (1.1 if bold else 1.0) * _CHARACTER_EM * size * len(words)
+    return (1.12 if bold else 1.0) * _CHARACTER_EM * size * len(words)
 
 
 def rows_without_overlap(start: Sequence[float], stop: Sequence[float]) -> list[int]:

@@ -17,7 +17,7 @@ def _who(tell: Teller) -> str:
         "summary.who",
         date=tell.catalogue.date(story.begin_us),
         begin=tell.clock(story.begin_us),
-        end=tell.clock(story.end_us),
+        end=tell.when(story.end_us).words,
         parties=tell.catalogue.listed(names),
         operation=story.operation,
     )
@@ -130,10 +130,9 @@ def _reader(tell: Teller) -> str:
 
 def _period(tell: Teller) -> Cell:
     begin, end = tell.story.begin_us, tell.story.end_us
-    zones = [(one.code, one.zone) for one in tell.story.parties if one.role != "other" and one.zone != "UTC"]
-    clocks = [("UTC", "UTC"), *zones]
-    told = [f"{code}\u00a0{tell.clock(begin, 0, zone)}\u2013{tell.clock(end, 0, zone)}" for code, zone in clocks]
-    return Cell(tell.catalogue.date(begin), " · ".join(told))
+    days = dict.fromkeys(tell.catalogue.date(time_us) for time_us in (begin, end))
+    clocks = [("UTC", "UTC"), *tell.zones()]
+    return Cell(" \u2013 ".join(days), " · ".join(tell.local(code, zone, begin, end) for code, zone in clocks))
 
 
 def _basis(tell: Teller) -> str:

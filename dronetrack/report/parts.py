@@ -99,15 +99,25 @@ class Teller:
 
     def when(self, time_us: int, *, digits: int = 0, dated: bool = False) -> Cell:
         """Return a time in UTC with the clocks of home and host below; with its day where that is another."""
-        zones = [(one.code, one.zone) for one in self.story.parties if one.role != "other" and one.zone != "UTC"]
-        local = " · ".join(f"{code}\u00a0{self.clock(time_us, 0, zone)}" for code, zone in zones)
-        other_day = local_time(time_us, "UTC").date() != local_time(self.story.begin_us, "UTC").date()
+        other_day = self.catalogue.date(time_us) != self.catalogue.date(self.story.begin_us)
         day = f"{self.catalogue.date(time_us)}, " if dated or other_day else ""
-        return Cell(
-            f"{day}{self.clock(time_us, digits)}\u00a0UTC",
-            local,
-            machine=f"{local_time(time_us, 'UTC'):%Y-%m-%dT%H:%M:%S.%fZ}",
-        )
+        machine = f"{local_time(time_us, 'UTC'):%Y-%m-%dT%H:%M:%S.%fZ}"
+        words = f"{day}{self.clock(time_us, digits)}\u00a0UTC"
+        return Cell(words, " · ".join(self.local(code, zone, time_us) for code, zone in self.zones()), machine)
+
+    def zones(self) -> list[tuple[str, str]]:
+        """Return home and host with their time zones, as far as these are known."""
+        return [(one.code, one.zone) for one in self.story.parties if one.role != "other" and one.zone != "UTC"]
+
+    def local(self, code: str, zone: str, *times_us: int) -> str:
+        """Return times on one authority's clock, with the day where its calendar is already at another."""
+        days = [self.catalogue.short_date(time_us, zone=zone) for time_us in times_us]
+        utc = [self.catalogue.short_date(time_us, zone="UTC") for time_us in times_us]
+        told = [
+            f"{day}\u00a0{self.clock(time_us, 0, zone)}" if day != there else self.clock(time_us, 0, zone)
+            for time_us, day, there in zip(times_us, days, utc, strict=True)
+        ]
+        return f"{code}\u00a0" + "\u2013".join(told)
 
     def authority(self, code: str) -> str:
         """Return an authority by name and code."""
