@@ -44,7 +44,7 @@ def operation_at(border, zones=()):
 
 
 def spent_us(jobs):
-    """Microseconds per row of each job, over all rows: median and 95th percentile of rounds of single calls."""
+    """Microseconds per row of each job: median and 95th percentile over the rows, one call each."""
     spent = np.array([[job(k) for k in range(N)] for job in jobs]) * 1e6
     return [(statistics.median(row), float(np.percentile(row, 95))) for row in spent[:, 20:]]
 
@@ -58,6 +58,23 @@ def timed(call):
     return once
 
 
+def one_round(border, single, looks):
+    """Drive once: what each part takes per row."""
+    live, alone, watch = Tracker(lag_s=2.0), Watch(border), Watch(border)
+    plain, zoned = operation_at(border), operation_at(border, (Zone("HU", ("fly",), depth_m=20_000.0),))
+    jobs = {
+        "nothing (a call that does nothing)": timed(lambda _k: None),
+        "Tracker.update": timed(lambda k: live.update(single[k])),
+        "Watch.update": timed(lambda k: alone.update(looks[k])),
+        "Watch + Operation.update": timed(lambda k: plain.update(looks[k], watch.update(looks[k]))),
+        "Operation.permit": timed(lambda k: plain.permit(single[k])),
+        "Operation.permit with zones and terms": timed(lambda k: zoned.permit(single[k])),
+    }
+    found = dict(zip(jobs, spent_us(jobs.values()), strict=True))
+    assert plain.custody == "joint", plain.custody
+    return found
+
+
 def main():
     border, rows = drive()
     single = [rows.take(np.array([k])) for k in range(N)]
@@ -68,19 +85,8 @@ def main():
         looks.append(tracker.now())
     results = {}
     for _ in range(ROUNDS):
-        live, alone, watch = Tracker(lag_s=2.0), Watch(border), Watch(border)
-        plain, zoned = operation_at(border), operation_at(border, (Zone("HU", ("fly",), depth_m=20_000.0),))
-        jobs = {
-            "nothing (a call that does nothing)": timed(lambda _k: None),
-            "Tracker.update": timed(lambda k: live.update(single[k])),
-            "Watch.update": timed(lambda k: alone.update(looks[k])),
-            "Watch + Operation.update": timed(lambda k: plain.update(looks[k], watch.update(looks[k]))),
-            "Operation.permit": timed(lambda k: plain.permit(single[k])),
-            "Operation.permit with zones and terms": timed(lambda k: zoned.permit(single[k])),
-        }
-        for name, (middle, high) in zip(jobs, spent_us(jobs.values()), strict=True):
-            results.setdefault(name, []).append((middle, high))
-        assert plain.custody == "joint", plain.custody
+        for name, spent in one_round(border, single, looks).items():
+            results.setdefault(name, []).append(spent)
     print(f"{N:,} live rows, one at a time, {ROUNDS} rounds  ({versions()})")
     print(f"{'':40s} {'median us':>10s} {'95 % us':>10s} {'of Tracker.update':>18s}")
     base = statistics.median(middle for middle, _ in results["Tracker.update"])
