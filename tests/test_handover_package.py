@@ -16,6 +16,7 @@ from dronetrack.handover import (
     Contribution,
     Package,
     fingerprint,
+    from_tunnel,
     new_key,
     new_sealing_key,
     open_sealed,
@@ -23,11 +24,13 @@ from dronetrack.handover import (
     read_key,
     read_public_key,
     seal,
+    to_tunnel,
     unpack,
     write_key,
     write_public_key,
 )
 from dronetrack.handover.signing import LARGEST, _document, _header, _to_be_signed
+from dronetrack.handover.tunnel import PAYLOAD_TYPE
 from dronetrack.measurements import merge
 from dronetrack.metrics.consistency import chi2_bounds
 from dronetrack.motion import ConstantVelocity, Mixture, Singer, StopAndGo
@@ -470,6 +473,54 @@ def test_a_file_that_holds_no_key_of_ours_is_told_so(tmp_path):
 def test_a_package_is_not_signed_by_a_key_for_sealing():
     with pytest.raises(InputError, match="Ed25519"):
         pack(PACKAGE, new_sealing_key())
+
+
+# Through a radio
+
+
+def test_a_package_goes_through_the_tunnel_messages_of_pymavlink(rng):
+    from pymavlink.dialects.v20 import common
+
+    sender, receiver = common.MAVLink(None, 1, 1), common.MAVLink(None, 2, 1)
+    air = b""
+    for payload in to_tunnel(SIGNED):
+        filled = list(payload.ljust(128, b"\0"))
+        air += common.MAVLink_tunnel_message(2, 1, PAYLOAD_TYPE, len(payload), filled).pack(sender)
+    messages = receiver.parse_buffer(air)
+    came = [bytes(one.payload)[: one.payload_length] for one in messages if one.payload_type == PAYLOAD_TYPE]
+    rng.shuffle(came)
+    assert from_tunnel([*came, came[0], b"", b"of something else"]) == SIGNED
+
+
+def test_pieces_that_the_radio_lost_are_named():
+    pieces = to_tunnel(SIGNED)
+    with pytest.raises(FormatError, match=rf"pieces 3, 7 of {len(pieces)}"):
+        from_tunnel([piece for number, piece in enumerate(pieces) if number not in (3, 7)])
+    with pytest.raises(FormatError, match="all pieces"):
+        from_tunnel([])
+
+
+def test_of_two_packages_in_the_air_the_whole_one_is_put_together():
+    other = to_tunnel(b"another package " * 100)
+    assert from_tunnel([*other[1:], *to_tunnel(SIGNED)]) == SIGNED
+
+
+def test_a_piece_that_was_changed_in_the_air_does_not_pass():
+    pieces = to_tunnel(SIGNED)
+    pieces[5] = pieces[5][:60] + b"x" + pieces[5][61:]
+    with pytest.raises(FormatError, match="no whole package"):
+        from_tunnel(pieces)
+
+
+@given(st.lists(st.binary(max_size=140), max_size=6))
+def test_no_pieces_raise_anything_but_our_own_errors(pieces):
+    with contextlib.suppress(DronetrackError):
+        from_tunnel(pieces)
+
+
+def test_nothing_is_not_sent():
+    with pytest.raises(InputError, match="tunnel"):
+        to_tunnel(b"")
 
 
 # The host goes on

@@ -11,11 +11,13 @@ from dronetrack.handover.keys import (
 )
 from dronetrack.handover.package import Contribution, Package
 from dronetrack.handover.signing import open_sealed, pack, seal, unpack
+from dronetrack.handover.tunnel import from_tunnel, to_tunnel
 
 __all__ = [
     "Contribution",
     "Package",
     "fingerprint",
+    "from_tunnel",
     "new_key",
     "new_sealing_key",
     "open_sealed",
@@ -23,6 +25,7 @@ __all__ = [
     "read_key",
     "read_public_key",
     "seal",
+    "to_tunnel",
     "unpack",
     "write_key",
     "write_public_key",
