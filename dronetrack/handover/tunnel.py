@@ -76,12 +76,16 @@ def from_tunnel(payloads: Iterable[bytes]) -> bytes:
         data = b"".join(parts[number] for number in sorted(parts))
         if len(parts) == count and _mark(data) == mark:
             return data
-    missing = [
-        f"pieces {', '.join(str(number) for number in sorted(set(range(count)) - parts.keys())[:20])} of {count}"
-        for (_, count), parts in packages.items()
-    ]
+    lacking = [_lacking(count, parts) for (_, count), parts in packages.items()]
     raise FormatError(
-        f"no whole package came through the tunnel; missing are {'; '.join(missing[:3]) or 'all pieces'}."
+        f"no whole package came through the tunnel: {'; '.join(lacking[:3]) or 'all pieces are missing'}."
+    )
+
+
+def _lacking(count: int, parts: dict[int, bytes]) -> str:
+    missing = [str(number) for number in range(count) if number not in parts]
+    return (
+        f"pieces {', '.join(missing[:20])} of {count} are missing" if missing else f"one of {count} pieces is damaged"
     )
 
 
