@@ -217,7 +217,7 @@ def many_rows(x, P, trace, x_out, P_out, weight):
 
     The weights are those of an optimal design: each grows with how much its estimate still has to say, the gain
     g = tr(P X) for the determinant and tr(P X P) for the trace, X being its information. They are optimal when no
-    gain exceeds the mean (Kiefer, Wolfowitz 1960).
+    gain exceeds the mean (Kiefer, Wolfowitz 1960, doi:10.4153/CJM-1960-030-4).
     """
     n, c, d = x.shape
     X = np.zeros((c, d, d))
