@@ -16,7 +16,6 @@ from dronetrack.handover import (
     Contribution,
     Package,
     fingerprint,
-    from_tunnel,
     new_key,
     new_sealing_key,
     open_sealed,
@@ -24,13 +23,12 @@ from dronetrack.handover import (
     read_key,
     read_public_key,
     seal,
-    to_tunnel,
     unpack,
     write_key,
     write_public_key,
 )
 from dronetrack.handover.signing import LARGEST, _document, _header, _to_be_signed
-from dronetrack.handover.tunnel import PAYLOAD_TYPE
+from dronetrack.handover.tunnel import PAYLOAD_TYPE, from_tunnel, to_tunnel
 from dronetrack.measurements import merge
 from dronetrack.metrics.consistency import chi2_bounds
 from dronetrack.motion import ConstantVelocity, Mixture, Singer, StopAndGo
