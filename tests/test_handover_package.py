@@ -1,6 +1,6 @@
 import contextlib
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cbor2
 import numpy as np
@@ -61,6 +61,13 @@ def streams_joined(parts):
     return replace(parts[-1], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
+def crossing_at(time):
+    told = {"time": time, "time_std_s": 0.4, "time_95": (time - 800_000, time + 800_000), "known": time + 900_000}
+    told |= {"track_id": 7, "leaving": "HU", "entering": "RO", "lat_deg": 46.2, "lon_deg": 20.8, "probability": 0.998}
+    told |= {"place": "Nadlac II"}
+    return Crossing(**{part.name: told[part.name] for part in fields(Crossing)})
+
+
 def package(**changes):
     tracker, track = followed()
     belief = tracker.belief()
@@ -94,7 +101,7 @@ def package(**changes):
         "history": track.take(slice(-60, None)),
         "registrations": (registered, replace(registered, drone="RO-D1")),
         "contributions": (Contribution("HU-1 gnss", "HU", 150), Contribution("HU-D1 gnss", "HU", 300)),
-        "crossing": Crossing(np.datetime64(belief.time_us, "us"), 0.4, 7, "HU", "RO", 46.2, 20.8, 0.998),
+        "crossing": crossing_at(np.datetime64(belief.time_us, "us")),
         "legal_basis": "CISA Article 40(1)",
         "journal_digest": "0123456789abcdef" * 4,
         "journal_sequence": 4711,
