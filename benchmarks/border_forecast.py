@@ -1,6 +1,6 @@
 """Does the forecast of a crossing keep its word? Calibration on simulated drives: Brier score, coverage of quantiles.
 
-    python benchmarks/border_forecast.py [drives per kind]
+python benchmarks/border_forecast.py [drives per kind]
 """
 
 import pathlib
@@ -37,8 +37,9 @@ def main() -> None:
         for share in ("0.5", "1"):
             brier, base = found[f"brier_{share}"], found[f"base_{share}"]
             print(
-                f"  within {share} of the horizon: Brier {brier:.3f}, base rate alone {base:.3f} (skill {1 - brier / base:.2f});"
-                f" said {found[f'said_{share}']:.3f}, happened {found[f'happened_{share}']:.3f}"
+                f"  within {share} of the horizon: Brier {brier:.3f}, base rate alone {base:.3f} "
+                f"(skill {1 - brier / base:.2f}); said {found[f'said_{share}']:.3f}, "
+                f"happened {found[f'happened_{share}']:.3f}"
             )
         print("  quantile not exceeded:", np.round(found["covered"], 3), "of", found["n_finite"])
 

@@ -43,7 +43,7 @@ def covariance_intersection(mean: ArrayLike, cov: ArrayLike, *, minimise: Minimi
 
     The fused information is a weighted mean of theirs, ``inv(P) = sum w inv(P_i)``: its covariance is honest for every
     correlation that there may be between them, if each of theirs is (Julier, Uhlmann 1997,
-    doi:10.1109/ACC.1997.609105). The weights are the best there are. For two estimates the one weight is where a
+    doi:10.1109/ACC.1997.609105). The weights are the best. For two estimates the one weight is where a
     convex function of it has its least, found to rounding, bounds included; for more of them the search goes on until
     no weight can gain a millionth more.
 
@@ -70,8 +70,10 @@ def covariance_intersection(mean: ArrayLike, cov: ArrayLike, *, minimise: Minimi
     Notes
     -----
     For two estimates, both covariances are brought to diagonal form at once, so that everything is a function of one
-    weight and of d ratios of variances. For more, the weights are those of a D- or A-optimal design, found by the
-    multiplicative algorithm (Yu 2010, doi:10.1214/10-AOS817).
+    weight and of d ratios of variances. For more, the weights are those of an optimal design, found by multiplying
+    each with what it could still gain (Silvey, Titterington, Torsney 1978), and known to be right by the theorem of
+    Kiefer and Wolfowitz (1960, doi:10.4153/CJM-1960-030-4). No bound for two that share anything is smaller; for three
+    or more there may be one (Reinhardt, Noack, Arambel, Hanebeck 2015).
 
     Two that know the same equally well gain nothing by each other, for all of it may be shared. Inverse covariance
     intersection (Noack, Sijs, Reinhardt, Hanebeck 2017, doi:10.1016/j.automatica.2017.01.019) is surer where all that

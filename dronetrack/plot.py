@@ -1,5 +1,6 @@
 """What did it look like? The map of a mission."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -147,8 +148,8 @@ def _line(border: Border) -> tuple[Floats, Floats]:
 
 
 def _outline(rings_deg: Floats, offsets: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """All rings of a country in one stroke, latitude and longitude: bridges to the first vertex, there and back. [deg]"""
-    rows = [[*range(start, stop), start, 0] for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+    """All rings of a country in one stroke, with bridges to the first vertex: latitude and longitude. [deg]"""
+    rows = [[*range(start, stop), start, 0] for start, stop in itertools.pairwise(offsets)]
     stroke = rings_deg[np.concatenate(rows)]
     return stroke[:, 1], stroke[:, 0]
 

@@ -42,7 +42,9 @@ def country_road(border: Border, rng: np.random.Generator) -> Route:
     return Route.from_lat_lon(lats, lons, alt_hae_m=130.0, corner_radius_m=300.0)
 
 
-def drive(border: Border, route: Route, horizon_s: float, rng: np.random.Generator, *, lead_m: float = 0.0) -> Drive | None:
+def drive(
+    border: Border, route: Route, horizon_s: float, rng: np.random.Generator, *, lead_m: float = 0.0
+) -> Drive | None:
     """Drive a quarter of an hour, then the horizon; `lead_m` of the road lie behind the start."""
     cruise = rng.uniform(17.0, 33.0)
     km = route.length_m / 1000.0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import streams
@@ -289,6 +291,16 @@ def test_a_fused_track_coasts_only_where_all_do_and_counts_no_sensor_twice():
     assert (fuse_tracks(coasting, coasting).status == COASTING).all()
     assert (fused.n_sensors == 3).all()
     assert np.isnan(fused.nis).all()
+
+
+def test_each_centre_brings_what_the_other_does_not_know():
+    there, here = straight([0.0, 1.0], std_m=1.0), straight([0.0, 1.0], std_m=1.0)
+    along, across = np.diag([100.0, 1.0, 1.0, 1.0, 1.0, 1.0]), np.diag([1.0, 100.0, 1.0, 1.0, 1.0, 1.0])
+    tracks = [replace(one, cov=one.cov @ wide) for one, wide in ((there, along), (here, across))]
+    fused = fuse_tracks(*tracks)
+    assert (np.linalg.det(fused.cov) < 0.1 * np.linalg.det(tracks[0].cov)).all()
+    assert (fused.cov[:, 0, 0] < 4.0).all()
+    assert (fused.cov[:, 1, 1] < 4.0).all()
 
 
 def test_three_centres_are_fused_too():

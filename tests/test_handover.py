@@ -1,5 +1,6 @@
 """Custody: the table of its states, what moves it, who may see what, and what the mission file says of it."""
 
+import itertools
 import json
 
 import numpy as np
@@ -167,7 +168,7 @@ class TestCustody:
     def test_decisions_come_in_time_order(self):
         operation = abroad(ordinary(leave()))
         operation.act("offer", us(130.0), "HU")
-        with pytest.raises(OrderError, match="5.000 s after this decision"):
+        with pytest.raises(OrderError, match=r"5\.000 s after this decision"):
             operation.act("withdraw", us(125.0), "HU")
 
     def test_an_act_that_nobody_knows_is_an_error(self):
@@ -262,9 +263,7 @@ class TestFollowing:
     def run(self, rows, journal=None, cuts=(), decisions=DECISIONS):
         following = Following(ordinary(leave()), Tracker(), journal=journal, decisions=decisions)
         edges = [0, *cuts, len(rows)]
-        steps = [
-            following.update(rows.take(np.arange(start, stop))) for start, stop in zip(edges, edges[1:], strict=False)
-        ]
+        steps = [following.update(rows.take(np.arange(start, stop))) for start, stop in itertools.pairwise(edges)]
         parts = [part for step in steps for part in step.track] + following.finish()
         return following, parts, np.concatenate([step.permitted for step in steps])
 

@@ -1,6 +1,6 @@
 import contextlib
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cbor2
 import numpy as np
@@ -28,6 +28,7 @@ from dronetrack.handover import (
     write_public_key,
 )
 from dronetrack.handover.signing import LARGEST, _document, _header, _to_be_signed
+from dronetrack.handover.tunnel import PAYLOAD_TYPE, from_tunnel, to_tunnel
 from dronetrack.measurements import merge
 from dronetrack.metrics.consistency import chi2_bounds
 from dronetrack.motion import ConstantVelocity, Mixture, Singer, StopAndGo
@@ -58,6 +59,13 @@ def followed(rows=None, **options):
 def streams_joined(parts):
     names = streams.COLUMNS
     return replace(parts[-1], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def crossing_at(time):
+    told = {"time": time, "time_std_s": 0.4, "time_95": (time - 800_000, time + 800_000), "known": time + 900_000}
+    told |= {"track_id": 7, "leaving": "HU", "entering": "RO", "lat_deg": 46.2, "lon_deg": 20.8, "probability": 0.998}
+    told |= {"place": "Nadlac II"}
+    return Crossing(**{part.name: told[part.name] for part in fields(Crossing)})
 
 
 def package(**changes):
@@ -93,7 +101,7 @@ def package(**changes):
         "history": track.take(slice(-60, None)),
         "registrations": (registered, replace(registered, drone="RO-D1")),
         "contributions": (Contribution("HU-1 gnss", "HU", 150), Contribution("HU-D1 gnss", "HU", 300)),
-        "crossing": Crossing(np.datetime64(belief.time_us, "us"), 0.4, 7, "HU", "RO", 46.2, 20.8, 0.998),
+        "crossing": crossing_at(np.datetime64(belief.time_us, "us")),
         "legal_basis": "CISA Article 40(1)",
         "journal_digest": "0123456789abcdef" * 4,
         "journal_sequence": 4711,
@@ -470,6 +478,54 @@ def test_a_file_that_holds_no_key_of_ours_is_told_so(tmp_path):
 def test_a_package_is_not_signed_by_a_key_for_sealing():
     with pytest.raises(InputError, match="Ed25519"):
         pack(PACKAGE, new_sealing_key())
+
+
+# Through a radio
+
+
+def test_a_package_goes_through_the_tunnel_messages_of_pymavlink(rng):
+    from pymavlink.dialects.v20 import common
+
+    sender, receiver = common.MAVLink(None, 1, 1), common.MAVLink(None, 2, 1)
+    air = b""
+    for payload in to_tunnel(SIGNED):
+        filled = list(payload.ljust(128, b"\0"))
+        air += common.MAVLink_tunnel_message(2, 1, PAYLOAD_TYPE, len(payload), filled).pack(sender)
+    messages = receiver.parse_buffer(air)
+    came = [bytes(one.payload)[: one.payload_length] for one in messages if one.payload_type == PAYLOAD_TYPE]
+    rng.shuffle(came)
+    assert from_tunnel([*came, came[0], b"", b"of something else"]) == SIGNED
+
+
+def test_pieces_that_the_radio_lost_are_named():
+    pieces = to_tunnel(SIGNED)
+    with pytest.raises(FormatError, match=rf"pieces 3, 7 of {len(pieces)} are missing"):
+        from_tunnel([piece for number, piece in enumerate(pieces) if number not in (3, 7)])
+    with pytest.raises(FormatError, match="all pieces"):
+        from_tunnel([])
+
+
+def test_of_two_packages_in_the_air_the_whole_one_is_put_together():
+    other = to_tunnel(b"another package " * 100)
+    assert from_tunnel([*other[1:], *to_tunnel(SIGNED)]) == SIGNED
+
+
+def test_a_piece_that_was_changed_in_the_air_does_not_pass():
+    pieces = to_tunnel(SIGNED)
+    pieces[5] = pieces[5][:60] + b"x" + pieces[5][61:]
+    with pytest.raises(FormatError, match="damaged"):
+        from_tunnel(pieces)
+
+
+@given(st.lists(st.binary(max_size=140), max_size=6))
+def test_no_pieces_raise_anything_but_our_own_errors(pieces):
+    with contextlib.suppress(DronetrackError):
+        from_tunnel(pieces)
+
+
+def test_nothing_is_not_sent():
+    with pytest.raises(InputError, match="tunnel"):
+        to_tunnel(b"")
 
 
 # The host goes on

@@ -349,6 +349,10 @@ def test_a_file_that_never_held_a_whole_record_is_named(path):
 # The system says no
 
 
+def no_disk(_handle):
+    raise OSError(errno.EIO, "no disk")
+
+
 def test_a_full_disk_is_said_and_nothing_is_lost(path, monkeypatch):
     room = 20_000
 
@@ -482,6 +486,50 @@ def test_a_file_taken_away_is_said_and_kept_beside(path, replaced, rng):
     assert path.exists() == replaced
 
 
+def test_records_that_wait_are_rescued_as_well(path):
+    journal = Journal.create(path, **ABOUT, sync="interval", group_us=10)
+    journal.append("event", START_US, {"k": 0})
+    journal.append("event", START_US + 20, {"k": 1})  # sends the first to the disk
+    path.unlink()
+    with pytest.raises(FormatError, match="all 3 records"):
+        journal.commit()
+    assert verify_journal(path.with_name("run.journal.rescued-1")).n_records == 3
+
+
+def test_a_rescue_that_fails_is_tried_again(path, monkeypatch, rng):
+    journal = small_journal(path, rng)
+    path.unlink()
+    journal.append("event", START_US, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(place.os, "fsync", no_disk)
+        with pytest.raises(FormatError, match="no disk"):
+            journal.commit()
+    with pytest.raises(FormatError, match="rescued-2"):
+        journal.commit()
+    assert verify_journal(path.with_name("run.journal.rescued-2")).digest == journal.digest
+
+
+def test_a_journal_that_cannot_be_begun_leaves_no_file(path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("dronetrack.journal.writer._sync_data", no_disk)
+        with pytest.raises(FormatError, match="no disk"):
+            Journal.create(path, **ABOUT)
+    assert not path.exists()
+    Journal.create(path, **ABOUT).release()
+
+
+def test_a_release_that_fails_keeps_the_journal_open_and_can_be_repeated(path, monkeypatch):
+    journal = Journal.create(path, **ABOUT)
+    journal.append("event", START_US, {"k": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr("dronetrack.journal.writer._sync_data", no_disk)
+        for _ in range(2):
+            with pytest.raises(FormatError):
+                journal.release()
+    journal.release()
+    assert [record.kind for record in records(path)] == ["opened", "event", "released"]
+
+
 def test_a_file_cut_short_by_another_program_is_said(path, rng):
     journal = small_journal(path, rng)
     os.truncate(path, 100)
@@ -502,3 +550,9 @@ def test_names_of_sensors_come_back(path, rng):
     with small_journal(path, rng):
         pass
     assert records(path, "measurements")[0].measurements().sensors == (HOME, HOST)
+
+
+@pytest.mark.parametrize("kind", ["opened", "measurements", "closed", "purge"])
+def test_records_of_the_journals_own_kinds_are_not_appended_by_hand(path, kind):
+    with Journal.create(path, **ABOUT) as journal, pytest.raises(InputError, match="the journal's own"):
+        journal.append(kind, START_US, {})

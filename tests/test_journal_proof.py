@@ -1,9 +1,13 @@
 """Proof: whatever is changed, moved, missing or added is found, and the first bad record named."""
 
+import hashlib
 import itertools
+import json
 import os
 import pathlib
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -274,3 +278,61 @@ def test_rows_changed_together_with_their_digest_break_the_chain(path, rng):
     changed[92 : 92 + 32] = bytes(32)
     path.write_bytes(b"".join([*pieces[:3], changed, *pieces[4:]]))
     assert verify_journal(path).first_bad == 2
+
+
+def read_by_the_description(content: bytes):
+    """A second reader, made from the words of `dronetrack.journal` alone: struct, zlib, hashlib and json."""
+    assert content[:14] == b"\x93DTJOURNAL\r\n\x1a\n"
+    assert struct.unpack("<H", content[14:16]) == (1,)
+    before, at, number = hashlib.sha256(content[:16]).digest(), 16, 0
+    while at < len(content):
+        head = content[at : at + 160]
+        flags, sequence, time_us, acknowledged, n_kept, n_personal = struct.unpack_from("<IQqQII", head, 4)
+        assert zlib.crc32(head[:156]) == struct.unpack_from("<I", head, 156)[0]
+        assert sequence == number
+        assert acknowledged <= number
+        assert hashlib.sha256(before + head[4:124]).digest() == head[124:156]
+        whole = head[:4] == b"\x93DT+"
+        assert whole or head[:4] == b"\x93DT-"
+        kept = content[at + 160 : at + 160 + n_kept]
+        personal = content[at + 160 + n_kept : at + 160 + n_kept + n_personal] if whole else b""
+        assert hashlib.sha256(kept).digest() == head[60:92]
+        assert not whole or hashlib.sha256(personal).digest() == head[92:124]
+        n_facts = struct.unpack("<I", personal[-4:])[0] if personal else 0
+        payload = personal[: len(personal) - 4 - n_facts] if personal else b""
+        private = json.loads(personal[len(payload) : -4]) if n_facts else {}
+        yield head[40:60].rstrip(b"\0").decode(), time_us, flags, json.loads(kept), private, payload
+        before, at, number = head[124:156], at + 160 + n_kept + len(personal), number + 1
+
+
+def test_a_reader_made_from_the_description_alone_reads_the_same(path, rng):
+    small_journal(path, rng).close()
+    found = list(read_by_the_description(path.read_bytes()))
+    ours = list(read_journal(path, role="auditor", **READER))
+    assert len(found) == len(ours)
+    for (kind, time_us, flags, facts, private, payload), record in zip(found, ours, strict=True):
+        assert (kind, time_us, {**facts, **private}, payload) == (
+            record.kind,
+            record.time_us,
+            record.facts,
+            record.personal,
+        )
+        assert bool(flags & 1) == record.stepped_back
+
+
+def test_rows_lie_in_a_record_as_the_description_says(path, rng):
+    z = rows(6, rng)
+    with Journal.create(path, **ABOUT) as journal:
+        journal.append_measurements(z)
+    payload = next(one for one in read_by_the_description(path.read_bytes()) if one[0] == "measurements")[5]
+    width = 8 + 24 + 72 + 24 + 72 + 4 + 4 + 1
+    assert len(payload) == 6 * width
+    assert struct.unpack_from("<6q", payload) == tuple(z.time_us.tolist())
+    assert struct.unpack_from("<18d", payload, 48) == tuple(z.z.ravel().tolist())
+    assert struct.unpack_from("<6b", payload, 6 * (width - 1)) == tuple(z.kind.tolist())
+
+
+def test_a_purged_journal_is_read_by_the_description(whole):
+    kinds = [one[0] for one in read_by_the_description(whole.read_bytes())]
+    assert kinds.count("purge") == 1
+    assert kinds[-1] == "closed"

@@ -138,6 +138,11 @@ def test_every_read_is_logged_with_who_why_when_what_and_for_whom(path):
     assert disclosed.facts["access"] == access.sequence
 
 
+def test_the_log_says_that_an_auditor_without_purpose_was_given_nothing_personal(path):
+    list(read_journal(path, role="auditor", who="A", purpose="", time_us=START_US))
+    assert log_of(path)[0].facts["personal"] is False
+
+
 def test_a_read_that_was_never_begun_is_logged_all_the_same(path):
     read_journal(path, role="auditor", **READER)
     assert [one.kind for one in log_of(path)] == ["access"]

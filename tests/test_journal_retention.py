@@ -209,3 +209,12 @@ def test_a_writer_that_opened_the_old_file_gets_the_new_one(path, monkeypatch):
     with Journal.open(path) as journal:
         journal.append("event", START_US, {"kind": "late"})
     assert records(path, "event")[-1].facts["kind"] == "late"
+
+
+def test_bytes_behind_the_end_of_a_closed_journal_are_damage(path):
+    Journal.open(path).close()
+    with path.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(FormatError, match="Nothing is repaired"):
+        purge(path, before_us=LATER, **BY)
+    assert not verify_journal(path).ok

@@ -3,10 +3,11 @@
     python tools/make_posts.py ../shared/data/roads/osm_highways_hu_ro_45.7-47.4N_19.5-22.4E.geojson \\
         dronetrack/data/borders/posts.json
 
-Source: (c) OpenStreetMap contributors, Open Database Licence 1.0, motorway and trunk network as simplified in scgraph_data
-2.0.0 (vertices about 100 m apart on a 0.001 degree grid, but whole motorways may be one straight edge). Each place where
-a road meets the packaged line is a crossing point; its name is set here by hand. `std_m` says how far the straight edge may
-lie from the road. Crossing points outside the network (Csengersima-Petea, Battonya-Turnu, ...) are not in the file.
+Source: (c) OpenStreetMap contributors, Open Database Licence 1.0, motorway and trunk network as simplified in
+scgraph_data 2.0.0 (vertices about 100 m apart on a 0.001 degree grid, but whole motorways may be one straight edge).
+Each place where a road meets the packaged line is a crossing point; its name is set here by hand. `std_m` says how far the
+straight edge may lie from the road. Crossing points outside of the network (Csengersima-Petea, Battonya-Turnu, ...) are
+not in the file.
 """
 
 import argparse

@@ -5,11 +5,11 @@ Run once, by hand, where npm and pycountry are at hand:
     npm pack world-atlas@2.0.2 && tar xzf world-atlas-2.0.2.tgz
     python tools/make_world.py package/countries-10m.json dronetrack/data/borders/world.npz
 
-Source: Natural Earth 4.1.0, admin 0 countries, 1:10 million (public domain), as TopoJSON of world-atlas 2.0.2 (ISC), on a
-grid of 0.0036 by 0.0017 degrees. A boundary that two countries share is one arc of the topology, so both outlines hold
-it exactly. What is changed: areas without a code of their own go to the country whose ISO 3166 code covers them
-(`PART_OF`) or have no code; arcs that end on the antimeridian end there on their own side; polygons become lists of rings
-with the country on the left.
+Source: Natural Earth 4.1.0, admin 0 countries, 1:10 million (public domain), as TopoJSON of world-atlas 2.0.2 (ISC), on
+a grid of 0.0036 by 0.0017 degrees. A boundary that two countries share is one arc of the topology, so both outlines
+hold it exactly. What is changed: areas without a code of their own go to the country whose ISO 3166 code covers them
+(`PART_OF`) or have no code; arcs that end on the antimeridian end there on their own side; polygons become lists of
+rings with the country on the left. Vatican City is smaller than the grid and is lost.
 """
 
 import argparse
@@ -99,8 +99,8 @@ def rings_of(arcs: list[np.ndarray], sides: Counter) -> list[list[int]]:
         ring = [min(rest)]
         begin = tuple(arc_of(arcs, ring[0])[0])
         rest.remove(ring[0])
-        while tuple(arc_of(arcs, ring[-1])[-1]) != begin:
-            following = next(ref for ref in starts[tuple(arc_of(arcs, ring[-1])[-1])] if ref in rest)
+        while (end := tuple(arc_of(arcs, ring[-1])[-1])) != begin:
+            following = next(ref for ref in starts[end] if ref in rest)
             ring.append(following)
             rest.remove(following)
         if doubled_area(arcs, ring) != 0:
@@ -138,7 +138,9 @@ def main() -> None:
         attribution="Made with Natural Earth 4.1.0, 1:10 million, via world-atlas 2.0.2",
         licence="public domain",
     )
-    print(f"{len(codes)} codes, {len(flat)} rings, {len(arcs)} arcs, {len(steps)} vertices, {chosen.file.stat().st_size} bytes")
+    print(
+        f"{len(codes)} codes, {len(flat)} rings, {len(arcs)} arcs, {len(steps)} vertices, {chosen.file.stat().st_size} bytes"
+    )
 
 
 if __name__ == "__main__":

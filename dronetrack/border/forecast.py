@@ -21,6 +21,7 @@ MOVING_MPS = 2.0
 OFF_ROAD_M = 150.0
 SAMPLE_M = 50.0  # a road passes the line at one place in this length
 STRETCH_M = 5000.0  # crossings of free drives are told apart by stretches of the line this long
+BITS = np.array([sides.HOME_BIT, sides.HOST_BIT, 0], dtype=np.uint8)  # of home, host, and neither (-1)
 FEWEST_SHARE = 0.01  # places with less are not listed
 
 Floats = NDArray[np.float64]
@@ -66,7 +67,19 @@ class Pace:
             if not (np.isfinite(value) and (value >= 0.0 if rate else value > 0.0)):
                 raise InputError(f"{name} must be {'zero or ' if rate else ''}positive and finite; got {value}.")
 
-    def _over(self, step_s: float) -> kernels.Pace:
+    def over(self, step_s: float) -> kernels.Pace:
+        """Return what happens over one step, as the kernels read it.
+
+        Parameters
+        ----------
+        step_s : float
+            Its length. [s]
+
+        Returns
+        -------
+        kernels.Pace
+            Probabilities and standard deviations.
+        """
         keep = float(np.exp(-step_s / self.speed_time_s))
         return kernels.Pace(
             stay=float(np.exp(-step_s / self.stop_time_s)),
@@ -170,7 +183,7 @@ class _Drives:
     ) -> None:
         self.border, self.n, self.rng = border, n, rng
         self.steps = int(np.ceil(horizon_s / STEP_S))
-        self.last = track.take(slice(len(track) - 1, len(track)))
+        self.last = track.take([len(track) - 1])
         # The side that is less probable now is the one to cross to.
         self.to = HOME if border.probability(self.last)[0] > 0.5 else HOST
         self.bit = sides.HOST_BIT if self.to == HOST else sides.HOME_BIT
@@ -179,7 +192,7 @@ class _Drives:
         seen = len(moving) > 0
         cruise = np.median(moving) if seen else pace.cruise_mps
         self.cruise = np.maximum(rng.normal(cruise, pace.cruise_std_mps * (1.0 if seen else 2.0), n), 1.0)
-        self.habits = pace._over(STEP_S)
+        self.habits = pace.over(STEP_S)
 
     def free(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
         """Drive without a road: time, place, and the stretch of the line that it lies on."""
@@ -286,9 +299,7 @@ def _gates(border: Border, edges: list[Route]) -> tuple[Floats, NDArray[np.uint8
 
 def _bits(border: Border, road: Route, s: Floats) -> NDArray[np.uint8]:
     lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(road.to_ecef(s))
-    out = np.empty(len(s), dtype=np.uint8)
-    sides.side_rows(np.radians(lon_deg), np.radians(lat_deg), border.lines, out)
-    return out
+    return BITS[border.side(lat_deg, lon_deg)]
 
 
 def _courses(edge: Route) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dronetrack.border import world
-from dronetrack.border.outline import lines_of
+from dronetrack.border.outline import check_row, lines_of, places_of
 from dronetrack.border.world import Post
 from dronetrack.columns import column
 from dronetrack.errors import FormatError, InputError
@@ -32,7 +32,6 @@ BELIEF = 0.999
 POST_WITHIN_M = 2500.0  # the coarse network puts a motorway up to a kilometre off; crossing points lie 5 km apart
 MEAN_RADIUS_M = 6_371_008.8
 ABROAD = "abroad"  # the host of `Border.of`: whatever lies outside
-SIDE_OF_BITS = np.array([NEITHER, HOME, HOST, HOST], dtype=np.int8)  # an overlap of faulty outlines is the host's
 
 Floats = NDArray[np.float64]
 Offsets = NDArray[np.int64]
@@ -227,14 +226,13 @@ class Border:
         import shapely
 
         table = _read_map(pathlib.Path(path))
-        shapes = [_country(table, code, pathlib.Path(path).name) for code in (home, host)]
-        shared = shapely.line_merge(shapely.intersection(*(shapely.boundary(shape) for shape in shapes)))
+        ours, theirs = (_country(table, code, pathlib.Path(path).name) for code in (home, host))
+        shared = shapely.line_merge(shapely.intersection(shapely.boundary(ours), shapely.boundary(theirs)))
         parts = [part for part in shapely.get_parts(shared) if part.geom_type == "LineString"]
         if not parts:
             raise FormatError(f"{pathlib.Path(path).name}: {home} and {host} share no stretch of boundary.")
-        line, ends = _ragged([_host_left(np.asarray(part.coords), shapes[1]) for part in parts])
-        outlines = [each for shape in shapes for each in _rings(shape)]
-        return cls(home, host, line[:, 0], line[:, 1], ends, *outlines, line_std_m)
+        line, ends = _ragged([_host_left(np.asarray(part.coords), theirs) for part in parts])
+        return cls(home, host, line[:, 0], line[:, 1], ends, *_rings(ours), *_rings(theirs), line_std_m)
 
     def side(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.int8]:
         """Return on which side places are.
@@ -254,10 +252,10 @@ class Border:
         InputError
             If shapes differ or an angle is out of range.
         """
-        lat, lon = _angles(lat_deg, lon_deg)
-        bits = np.empty(len(lat), dtype=np.uint8)
-        kernels.side_rows(lon, lat, self.lines, bits)
-        return SIDE_OF_BITS[bits]
+        lat, lon = places_of(lat_deg, lon_deg)
+        out = np.empty(len(lat), dtype=np.int8)
+        check_row(kernels.side_rows(lon, lat, self.lines, out), lat, lon)
+        return out
 
     def signed_distance_m(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
         """Return the distance to the line, positive on the side of `self.host`.
@@ -277,7 +275,7 @@ class Border:
         InputError
             If shapes differ or an angle is out of range.
         """
-        return self._nearest(lat_deg, lon_deg)[:, 0]
+        return self._nearest(lat_deg, lon_deg)[0]
 
     def nearest(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
         """Return the nearest place of the line.
@@ -297,8 +295,10 @@ class Border:
         InputError
             If shapes differ or an angle is out of range.
         """
-        found = self._nearest(lat_deg, lon_deg)
-        return np.degrees(found[:, 4]), np.degrees(found[:, 3])
+        _, segment, part = self._nearest(lat_deg, lon_deg)
+        line = self.lines.line[segment]
+        place = np.degrees(line[:, :2] + part[:, None] * (line[:, 2:] - line[:, :2]))
+        return np.ascontiguousarray(place[:, 1]), np.ascontiguousarray(place[:, 0])
 
     def places(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[str, ...]:
         """Return the official crossing point at each place.
@@ -323,7 +323,7 @@ class Border:
         >>> Border.between("HU", "RO").places([46.2112, 46.4], [20.7604, 21.0])
         ('Nadlac II', '')
         """
-        lat, lon = _angles(lat_deg, lon_deg)
+        lat, lon = (np.radians(values) for values in places_of(lat_deg, lon_deg))
         if not self.posts:
             return ("",) * len(lat)
         there = np.radians([[post.lat_deg, post.lon_deg] for post in self.posts])
@@ -389,8 +389,8 @@ class Border:
     ) -> "Forecast":
         """Say when and where a target will cross.
 
-        Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`): freely,
-        along a route, or along a road graph, where each junction is left straight on rather than round a corner.
+        Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`):
+        freely, along a route, or along a road graph, where each junction is left straight on rather than round a corner.
 
         Parameters
         ----------
@@ -439,8 +439,7 @@ class Border:
         InputError
             If shapes differ or an angle is out of range.
         """
-        segment = self._nearest(lat_deg, lon_deg)[:, 5]
-        return np.where(np.isnan(segment), -1, segment).astype(np.int64)
+        return self._nearest(lat_deg, lon_deg)[1]
 
     def to_geodataframe(self) -> "geopandas.GeoDataFrame":
         """Return the line as a table with geometry and its attribution.
@@ -465,17 +464,12 @@ class Border:
         whole = parts[0] if len(parts) == 1 else shapely.MultiLineString(parts)
         return geopandas.GeoDataFrame(columns, geometry=[whole], crs="EPSG:4326")
 
-    def _nearest(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
-        lat, lon = _angles(lat_deg, lon_deg)
-        out = np.empty((len(lat), 6))
-        kernels.nearest_rows(lon, lat, self.lines, out)
-        return out
-
-
-def _angles(lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
-    lat = column("lat_deg", lat_deg, np.float64, (None,), low=-90.0, high=90.0)
-    lon = column("lon_deg", lon_deg, np.float64, (len(lat),), low=-180.0, high=180.0)
-    return np.radians(lat), np.radians(lon)
+    def _nearest(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, NDArray[np.int64], Floats]:
+        """Signed distance [m], segment of `lines.line`, and part of it."""
+        lat, lon = places_of(lat_deg, lon_deg)
+        distance, segment, part = np.empty(len(lat)), np.empty(len(lat), dtype=np.int64), np.empty(len(lat))
+        check_row(kernels.nearest_rows(lon, lat, self.lines, distance, segment, part), lat, lon)
+        return distance, segment, part
 
 
 def _offsets(name: str, values: Offsets, n: int, fewest: int) -> Offsets:

@@ -1,13 +1,19 @@
 """How are a line and two outlines laid out for the kernels? Segments, their neighbours, and a grid over them."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from dronetrack import geodesy
+from dronetrack.columns import column
+from dronetrack.errors import InputError
 from dronetrack.kernels import border as kernels
 
-MOST_CELLS = 1 << 18
-CELLS_PER_SEGMENT = 64
-LONGEST_RAD = 1e-3  # about 6 km: longer segments are cut, so that a box around one holds little else
+MOST_CELLS = 1 << 20
+CELLS_PER_SEGMENT = 256
+LONGEST_RAD = 1e-3  # about 6 km: longer edges are cut, so that a box around one holds little else
+SHORT_RAD = 1.6e-4  # about 1 km: so a segment in ECEF is a parabola to 0.1 mm
+MOST_LEVELS = 9
+LEAST_RAD = np.array([-np.pi, -0.5 * np.pi])
 
 Floats = NDArray[np.float64]
 Offsets = NDArray[np.int64]
@@ -34,7 +40,7 @@ def lines_of(
     Lines
         The columns that kernels read.
     """
-    parts = _short(segments_of(line, line_offsets, closed=False))
+    parts = _short(segments_of(line, line_offsets, closed=False), SHORT_RAD)
     outlines = [segments_of(*rings, closed=True) for rings in ((home, home_offsets), (host, host_offsets))]
     outside = 0
     if len(host):
@@ -43,8 +49,14 @@ def lines_of(
         edges = outlines[0][:, [2, 3, 0, 1]] if len(home) else parts
         flip = np.full(len(edges), kernels.HOME_BIT | kernels.HOST_BIT, dtype=np.uint16)
         outside = kernels.HOST_BIT if len(home) else 0
+    curve = _curve(parts)
     return kernels.Lines(
-        parts, *_neighbours(parts), _blocks(parts), closed=len(home) > 0, grid=grid_of(edges, flip, outside=outside)
+        parts,
+        curve,
+        *_neighbours(parts),
+        _near(parts, curve),
+        closed=len(home) > 0,
+        grid=grid_of(edges, flip, outside=outside),
     )
 
 
@@ -65,7 +77,7 @@ def grid_of(edges: Floats, flip: NDArray[np.uint16], *, outside: int = 0) -> ker
     Grid
         The columns that kernels read.
     """
-    flip, edges = np.repeat(flip, _pieces(edges)), _short(edges)
+    flip, edges = np.repeat(flip, _pieces(edges, LONGEST_RAD)), _short(edges, LONGEST_RAD)
     west, east = edges[:, [0, 2]].min(), edges[:, [0, 2]].max()
     south, north = edges[:, [1, 3]].min(), edges[:, [1, 3]].max()
     wide, high = max(east - west, 1e-6) * np.cos(0.5 * (south + north)), max(north - south, 1e-6)
@@ -80,7 +92,61 @@ def grid_of(edges: Floats, flip: NDArray[np.uint16], *, outside: int = 0) -> ker
     kernels.grid_rows(edges, *where, first, start, items)
     corner = np.empty(n_lon * n_lat, dtype=np.uint16)
     kernels.corner_rows(edges, flip, outside, *where, start, corner)
-    return kernels.Grid(edges, flip, outside, *where, first, start, items, corner)
+    per = (1.0 / where[2], 1.0 / where[3])
+    return kernels.Grid(edges, flip, outside, *where[:4], *per, n_lon, n_lat, first, start, items, corner)
+
+
+def places_of(lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
+    """Lay out places for a kernel that checks their range itself.
+
+    Parameters
+    ----------
+    lat_deg, lon_deg : (n,) float64
+        Where. [deg]
+
+    Returns
+    -------
+    lat_deg, lon_deg : (n,) float64
+        Read-only, C order, without a copy where they are so already.
+
+    Raises
+    ------
+    InputError
+        If shapes differ or are not (n,).
+    """
+    out = []
+    for name, values in (("lat_deg", lat_deg), ("lon_deg", lon_deg)):
+        came = np.asarray(values)
+        # Only its layout: a view of float64 in C order is none of `column`'s copies and passes.
+        if came.dtype == np.float64 and came.ndim == 1 and came.flags.c_contiguous:
+            came = came.view()
+            came.flags.writeable = False
+        out.append(came if came.dtype == np.float64 and came.ndim == 1 else column(name, came, np.float64, (None,)))
+    if len(out[0]) != len(out[1]):
+        raise InputError(f"lat_deg and lon_deg need one length; got {len(out[0])} and {len(out[1])}.")
+    return out[0], out[1]
+
+
+def check_row(row: int, lat_deg: Floats, lon_deg: Floats) -> None:
+    """Raise where a kernel met a place out of range.
+
+    Parameters
+    ----------
+    row : int
+        The row; -1 for none.
+    lat_deg, lon_deg : (n,) float64
+        The places. [deg]
+
+    Raises
+    ------
+    InputError
+        If there is such a row.
+    """
+    if row >= 0:
+        raise InputError(
+            "lat_deg must lie in [-90, 90] and lon_deg in [-180, 180]; "
+            f"row {row} is {lat_deg[row]:g}, {lon_deg[row]:g}."
+        )
 
 
 def segments_of(vertices: Floats, offsets: Offsets, *, closed: bool) -> Floats:
@@ -109,14 +175,14 @@ def segments_of(vertices: Floats, offsets: Offsets, *, closed: bool) -> Floats:
     return np.hstack([vertices[rows], vertices[rows + 1]])
 
 
-def _pieces(segments: Floats) -> NDArray[np.int64]:
+def _pieces(segments: Floats, longest_rad: float) -> NDArray[np.int64]:
     long = np.maximum(np.abs(segments[:, 2] - segments[:, 0]), np.abs(segments[:, 3] - segments[:, 1]))
-    return np.maximum(np.ceil(long / LONGEST_RAD), 1.0).astype(np.int64)
+    return np.maximum(np.ceil(long / longest_rad), 1.0).astype(np.int64)
 
 
-def _short(segments: Floats) -> Floats:
+def _short(segments: Floats, longest_rad: float) -> Floats:
     """Cut long segments into even pieces; they stay straight in longitude and latitude."""
-    count = _pieces(segments)
+    count = _pieces(segments, longest_rad)
     row = np.repeat(np.arange(len(segments)), count)
     step = (np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count))[:, None]
     start, end = segments[row, :2], segments[row, 2:]
@@ -152,11 +218,29 @@ def _edges(home: Floats, host: Floats) -> tuple[Floats, NDArray[np.uint16]]:
     return np.concatenate(groups), np.repeat(np.array(flips, dtype=np.uint16), [len(group) for group in groups])
 
 
-def _blocks(parts: Floats) -> Floats:
-    """Bounding boxes of each run of segments."""
-    first = np.arange(0, len(parts), kernels.BLOCK)
-    lon, lat = parts[:, [0, 2]], parts[:, [1, 3]]
-    low = (np.minimum.reduceat(values.min(axis=1), first) for values in (lon, lat))
-    high = (np.maximum.reduceat(values.max(axis=1), first) for values in (lon, lat))
-    (west, south), (east, north) = low, high
-    return np.column_stack([west, east, south, north])
+def _curve(parts: Floats) -> Floats:
+    """Segments in ECEF: start, chord, and bow, as `Lines` has them."""
+    lon, lat = np.degrees(parts[:, [0, 2]]), np.degrees(parts[:, [1, 3]])
+    zero = np.zeros(len(parts))
+    start, middle, end = (
+        geodesy.geodetic_to_ecef(lat @ weight, lon @ weight, zero) for weight in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0])
+    )
+    chord = end - start
+    per2 = 1.0 / np.sum(chord**2, axis=1, keepdims=True)
+    return np.hstack([start, chord, 4.0 * (middle - 0.5 * (start + end)), per2])
+
+
+def _near(parts: Floats, curve: Floats) -> kernels.Near:
+    """Lay a square of cells around the line, as far again to each side as it is long."""
+    low, high = parts.reshape(-1, 2).min(axis=0), parts.reshape(-1, 2).max(axis=0)
+    pad = max(float((high - low).max()), SHORT_RAD)
+    (west, south), (east, north) = (
+        np.maximum(low - pad, LEAST_RAD).tolist(),
+        np.minimum(high + pad, -LEAST_RAD).tolist(),
+    )
+    levels = int(np.clip(np.ceil(0.5 * np.log2(CELLS_PER_SEGMENT * len(parts))), 1, MOST_LEVELS))
+    n = 1 << levels
+    where = (west, south, (east - west) / n, (north - south) / n)
+    start, stop = np.empty((2, n * n), dtype=np.int32)
+    items = kernels.near_rows(curve, *where, levels, start, stop)
+    return kernels.Near(*where, 1.0 / where[2], 1.0 / where[3], n, start, stop, items)

@@ -1,8 +1,9 @@
 """When did it cross, where, and how sure is that? Crossings, found live or afterwards with the same bits."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,8 +137,11 @@ class Crossings:
         Crossings
             All rows.
         """
-        columns = [[getattr(part, each.name) for part in parts] for each in fields(cls)]
-        return cls(*(sum(rows, ()) if isinstance(rows[0], tuple) else np.concatenate(rows) for rows in columns))
+        columns: dict[str, Any] = {each.name: [getattr(part, each.name) for part in parts] for each in fields(cls)}
+        for name, rows in columns.items():
+            words = isinstance(rows[0], tuple)
+            columns[name] = tuple(itertools.chain(*rows)) if words else np.concatenate(rows)
+        return cls(**columns)
 
     def to_geodataframe(self) -> "geopandas.GeoDataFrame":
         """Return the crossings as a table with geometry.

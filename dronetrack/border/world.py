@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dronetrack.border.outline import grid_of
-from dronetrack.columns import column
+from dronetrack.border.outline import check_row, grid_of, places_of
 from dronetrack.errors import InputError
 from dronetrack.kernels import border as kernels
 
@@ -61,6 +60,7 @@ class Atlas(NamedTuple):
         return np.concatenate([self.arc(arc)[:-1] for arc in arcs])
 
     def arc(self, arc: int) -> Floats:
+        """Return the vertices of one arc, backwards for ``~i``."""
         which = max(arc, ~arc)
         place = self.place_deg[self.arc_offsets[which] : self.arc_offsets[which + 1]]
         return place if arc >= 0 else place[::-1]
@@ -181,11 +181,10 @@ def country_of(lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.str_]:
     >>> country_of([47.4979, 46.0569, 42.6629, 0.0], [19.0402, 14.5058, 21.1655, 0.0]).tolist()
     ['HU', 'SI', 'XK', '']
     """
-    lat = column("lat_deg", lat_deg, np.float64, (None,), low=-90.0, high=90.0)
-    lon = column("lon_deg", lon_deg, np.float64, (len(lat),), low=-180.0, high=180.0)
+    lat, lon = places_of(lat_deg, lon_deg)
     grid, names = _world_grid()
     code = np.empty(len(lat), dtype=np.uint16)
-    kernels.code_rows(np.radians(lon), np.radians(lat), grid, code)
+    check_row(kernels.code_rows(lon, lat, grid, code), lat, lon)
     return names[code]
 
 

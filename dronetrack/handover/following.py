@@ -22,7 +22,7 @@ from dronetrack.handover.events import Event, Events
 from dronetrack.handover.mandate import Decision, Mandate
 from dronetrack.handover.operation import Operation
 from dronetrack.journal import Journal, Record
-from dronetrack.measurements import Measurements
+from dronetrack.measurements import ROW_COLUMNS, Measurements
 from dronetrack.tracker import Tracker
 from dronetrack.tracks import Track
 
@@ -108,12 +108,12 @@ class Following:
         permitted = np.zeros(len(batch), dtype=np.bool_)
         for start, stop in _pieces(batch.time_us, self._look_us, [one.time_us for one in self._pending]):
             self._reach(int(batch.time_us[start]))
-            rows = batch.take(np.arange(start, stop))
+            rows = _part(batch, slice(start, stop))
             mask = self.operation.permitted(rows)
             permitted[start:stop] = mask
-            track.append(self._use(rows if mask.all() else rows.take(mask)))
+            track.append(self._use(rows if mask.all() else _part(rows, mask)))
             if not mask.all():
-                self._record_refused(rows.take(~mask))
+                self._record_refused(rows.time_us[~mask])
         return Step([part for part in track if len(part)], permitted)
 
     def decide(self, decision: Decision, *, strict: bool = True) -> Events:
@@ -250,15 +250,15 @@ class Following:
                 head = {key: getattr(event, key) for key in ("kind", "authority", "article", "cause")}
                 self.journal.append("event", event.time_us, {**head, **event.facts})
 
-    def _record_refused(self, rows: Measurements) -> None:
+    def _record_refused(self, time_us: NDArray[np.int64]) -> None:
         """Record how many rows were refused, of whom, and why; never what they said."""
-        until_us = int(rows.time_us[-1])
+        until_us = int(time_us[-1])
         if self.journal is not None:
             told = [
                 {"sensor": sensor, "authority": authority, "rule": rule.rule, "article": rule.article, "rows": count}
                 for sensor, authority, rule, count in self.operation.refused_now
             ]
-            self.journal.append("refused", until_us, {"from_us": int(rows.time_us[0]), "refused": told})
+            self.journal.append("refused", until_us, {"from_us": int(time_us[0]), "refused": told})
         self._newest_us = max(self._newest_us, until_us)
 
 
@@ -345,6 +345,18 @@ def _again(following: Following, record: Record) -> list[Track]:
     elif record.kind == "passed":
         following.pass_time(record.time_us)
     return []
+
+
+def _part(batch: Measurements, rows: slice | NDArray[np.bool_]) -> Measurements:
+    """Return some rows of a batch that has passed its gate; for a second's rows the gate would cost most of all."""
+    part = object.__new__(Measurements)
+    for name in ROW_COLUMNS:
+        values = getattr(batch, name)[rows]
+        values.flags.writeable = False
+        object.__setattr__(part, name, values)
+    object.__setattr__(part, "sensors", batch.sensors)
+    object.__setattr__(part, "stats", {})
+    return part
 
 
 def _pieces(time_us: NDArray[np.int64], look_us: int, decisions: Sequence[int]) -> Iterable[tuple[int, int]]:

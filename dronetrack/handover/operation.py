@@ -534,7 +534,8 @@ class Operation:
             if duty.open and not duty.missed and duty.due_us <= time_us:
                 duty.missed = True
                 facts = {"due_us": duty.due_us, "policy": duty.policy}
-                self._note(time_us, f"{duty.kind}_missed", duty.owed_by, duty.article, "deadline passed", facts)
+                known_us = max(time_us, self._now_us)
+                self._note(known_us, f"{duty.kind}_missed", duty.owed_by, duty.article, "deadline passed", facts)
                 return
         if self._abroad and self._leave.until_us <= time_us:
             self._reach_end(time_us)

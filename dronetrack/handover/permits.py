@@ -103,25 +103,31 @@ class Permits:
         real = ~mask
         for authority, sensors in self._by_authority(measurements.sensors).items():
             rows = np.flatnonzero(sensors[measurements.sensor_id] & real)
-            if not len(rows):
-                continue
-            if authority:
+            if authority and len(rows):
                 codes, verdicts = standing(authority, measurements.time_us[rows])
                 codes, verdicts = self._placed(authority, measurements, rows, codes, verdicts, target_deg, given)
                 allowed = np.array([one.allowed for one in verdicts])[codes]
                 mask[rows] = allowed
-                self._count(measurements, rows, codes, verdicts, authority)
-            else:
-                ground = measurements.kind[rows] == HEIGHT
-                self._count(measurements, rows[~ground], np.zeros(int(np.sum(~ground)), dtype=np.intp), [NOT_PART], "")
-        ground = real & (measurements.kind == HEIGHT) & self._nobodys(measurements)
-        if ground.any():
-            # The sightings of a moment may have come in the batch before.
-            moments_us = np.append(measurements.time_us[mask], self._moment_us)
-            mask[ground] = np.isin(measurements.time_us[ground], moments_us)
+                if not allowed.all():
+                    self._count(measurements, rows, codes, verdicts, authority)
+            elif len(rows):
+                self._judge_ground(measurements, rows, mask)
         if mask.any():
             self._moment_us = int(measurements.time_us[mask][-1])
         return mask
+
+    def _judge_ground(self, measurements: Measurements, rows: NDArray[np.intp], mask: NDArray[np.bool_]) -> None:
+        """Let the ground's height in with the permitted rows of its moment, which may have come a batch before."""
+        # Authorities come before nobody, so their rows are judged by now.
+        moments_us = np.append(NEVER, measurements.time_us[mask])
+        times_us = measurements.time_us[rows]
+        found = moments_us[np.searchsorted(moments_us, times_us, side="right") - 1] == times_us
+        found |= times_us == self._moment_us
+        ground = measurements.kind[rows] == HEIGHT
+        mask[rows] = found & ground
+        if not ground.all():
+            strays = rows[~ground]
+            self._count(measurements, strays, np.zeros(len(strays), dtype=np.intp), [NOT_PART], "")
 
     def _by_authority(self, sensors: tuple[Sensor, ...]) -> dict[str, NDArray[np.bool_]]:
         """For each authority, the last one nobody, a table of which sensors are its own."""
@@ -130,10 +136,6 @@ class Permits:
             self._groups = {name: np.array([sensor.authority == name for sensor in sensors]) for name in names}
             self._sensors = sensors
         return self._groups
-
-    def _nobodys(self, measurements: Measurements) -> NDArray[np.bool_]:
-        sensors = self._by_authority(measurements.sensors).get("")
-        return np.zeros(len(measurements), dtype=np.bool_) if sensors is None else sensors[measurements.sensor_id]
 
     def _placed(
         self,

@@ -101,6 +101,27 @@ def unpack(
     NotAuthorisedError
         Likewise: unknown issuer, tampered, wrong issuer, wrong recipient, wrong key, wrong operation, not yet valid,
         stale, replayed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dronetrack import Sensor, Tracker, measurements_of
+    >>> from dronetrack.handover import new_key
+    >>> time_us = np.arange(100) * 100_000
+    >>> place = np.array([4.1e6, 1.5e6, 4.6e6]) + np.outer(time_us * 1e-6, [10.0, 0.0, 0.0])
+    >>> rows = measurements_of(time_us, 1, place, np.broadcast_to(9.0 * np.eye(3), (100, 3, 3)), Sensor("gnss"))
+    >>> home = Tracker(track_id=7)
+    >>> given = home.update(rows)
+    >>> package = Package("exercise A", "HU", "RO", 1, 9_900_000, 19_900_000, home.belief(), home.provisional())
+    >>> key = new_key()
+    >>> data = pack(package, key)
+    >>> letter = {"trusted": {"HU": key.public_key()}, "operation": "exercise A", "recipient": "RO"}
+    >>> host = Tracker.continued(unpack(data, time_us=10_000_000, **letter).belief)
+    >>> host.now().track_id
+    7
+    >>> unpack(data, time_us=20_000_000, **letter)
+    Traceback (most recent call last):
+    dronetrack.errors.NotAuthorisedError: stale: the package was valid until 0.100 s ago.
     """
     header, content, signature = _parts(data)
     issuers = _verified(header, content, signature, trusted)

@@ -7,7 +7,7 @@ give different bytes, and a small message could become a large one.
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, get_args, get_origin
 
 import cbor2
 import numpy as np
@@ -188,16 +188,29 @@ def _registration_in(tree: Mapping[str, Any]) -> Registration:
 
 
 def _crossing_out(one: Crossing) -> dict[str, Any]:
-    types = _types(Crossing)
-    rest = {name: types[name](getattr(one, name)) for name in types if name != "time"}
-    return {"time": int(one.time.astype("datetime64[us]").astype(np.int64)), **rest}
+    return {name: _plain(kind, getattr(one, name)) for name, kind in _types(Crossing).items()}
 
 
 def _crossing_in(tree: Mapping[str, Any]) -> Crossing:
-    rest = {name: value for name, value in tree.items() if name != "time"}
-    for name, value in rest.items():
-        _check_type(name, value, _types(Crossing)[name])
-    return Crossing(time=np.datetime64(_integer(tree["time"]), "us"), **rest)
+    types = _types(Crossing)
+    return Crossing(**{name: _typed(name, types[name], value) for name, value in tree.items()})
+
+
+def _plain(kind: Any, value: Any) -> Any:  # noqa: ANN401 - a type, and one of it
+    """Write a moment as microseconds, two of them as a list, and anything else as what it should be."""
+    if kind is np.datetime64:
+        return int(value.astype("datetime64[us]").astype(np.int64))
+    return [_plain(np.datetime64, one) for one in value] if get_origin(kind) is tuple else kind(value)
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401 - a type, and what came for it
+    """Read what `_plain` wrote."""
+    if kind is np.datetime64:
+        return np.datetime64(_integer(value), "us")
+    if get_origin(kind) is tuple:
+        return tuple(_typed(name, np.datetime64, one) for _, one in zip(get_args(kind), value, strict=True))
+    _check_type(name, value, kind)
+    return value
 
 
 def _record_out(one: Any) -> dict[str, Any]:  # noqa: ANN401 - a dataclass of texts and numbers

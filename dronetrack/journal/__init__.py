@@ -26,8 +26,24 @@ One file, one writer, any number of readers. The layout, format version 1, all n
 The chain runs through digests of the parts, not the parts, so a purge can remove personal parts and the chain still
 proves itself. The CRC lets a reader trust a size before it hashes what the size spans, and find records behind damage.
 
-The payload of a ``measurements`` record is its columns one after another, C order, in the order of
-`dronetrack.journal.tables.MEASUREMENTS`; of a ``track`` record, `dronetrack.journal.tables.TRACK`.
+The journal's own kinds, and their facts; `append` takes any other:
+
+============  ========================================================================================================
+opened        first and once: `version`, `purpose`, `authority`, `operation`
+sensors       `sensors`: the fields of each sensor, by `sensor_id`
+measurements  `sensors`: number of the record of their sensors; `rows`: how many of each; `start_us`; `time_us` is the
+              last row's. Payload: the columns `tables.MEASUREMENTS` one after another, C order. May have `stats`
+track         `track_id`, `n`, `start_us`, what the writer added. Payload: the columns `tables.TRACK`. May have `stats`
+repair        `offset`, `cut_bytes`, `reason`. Payload: the bytes that were cut off, in pieces
+released      `n_records`: all records before it are on the disk; the writer left, and another may come
+purge         `before_us`, `who`, `authority`, `reason`, `records`, `bytes`; `gone`: ranges of sequence numbers (first,
+              last) in which no record has its personal part any more
+closed        last but for purges: `n_records`, `sealed` (digest of the record before), `accesses` (how many entries the
+              log of accesses had, and its digest), `signature` of all these, where the journal is sealed
+============  ========================================================================================================
+
+In the log of accesses stand ``access`` (who reads, why, what, for whom), ``refused`` (the same, and the `reason`), and
+``disclosed`` (how many records one access was given, up to which number, and that record's digest).
 
 What a record's loss means follows from `acknowledged`. Damage that a later record knows to have been on the disk is
 damage: it is named, and never repaired. Damage behind the last acknowledged record is a torn tail: opening for writing

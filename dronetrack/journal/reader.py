@@ -11,7 +11,7 @@ import numpy as np
 from dronetrack.errors import FormatError, InputError, NotAuthorisedError
 from dronetrack.journal import tables
 from dronetrack.journal.place import open_for_reading
-from dronetrack.journal.records import PURGED, STEPPED_BACK, Found, access_log_of, scan
+from dronetrack.journal.records import CUT_SHORT, PURGED, STEPPED_BACK, Found, access_log_of, as_written, scan
 from dronetrack.journal.roles import Request, log_access, refusal
 from dronetrack.journal.tip import acknowledged_behind, tip_of
 from dronetrack.measurements import Measurements, Sensor
@@ -70,8 +70,9 @@ class Record:
             If they are damaged.
         """
         self._check_rows("measurements")
-        columns = self._columns(tables.MEASUREMENTS, sum(self.facts["rows"]))
-        return Measurements(**columns, sensors=self.sensors, stats=dict(self.facts.get("stats", {})))
+        with as_written():
+            columns = tables.columns(memoryview(self.personal), tables.MEASUREMENTS, sum(self.facts["rows"]))
+            return Measurements(**columns, sensors=self.sensors, stats=dict(self.facts.get("stats", {})))
 
     def track(self) -> Track:
         """Return the rows of a record ``track``, bit for bit.
@@ -82,11 +83,9 @@ class Record:
             As `measurements`.
         """
         self._check_rows("track")
-        columns = self._columns(tables.TRACK, self.facts["n"])
-        return Track(**columns, track_id=self.facts["track_id"], stats=dict(self.facts.get("stats", {})))
-
-    def _columns(self, layout: tables.Layout, n: int) -> dict[str, Any]:
-        return tables.columns(memoryview(self.personal), layout, n)
+        with as_written():
+            columns: dict[str, Any] = tables.columns(memoryview(self.personal), tables.TRACK, self.facts["n"])
+            return Track(**columns, track_id=self.facts["track_id"], stats=dict(self.facts.get("stats", {})))
 
     def _check_rows(self, kind: str) -> None:
         if self.kind != kind:
@@ -213,9 +212,11 @@ def _read(
     file_path: pathlib.Path, path: pathlib.Path, about: Mapping[str, Any], request: Request, number: int
 ) -> Iterator[Record]:
     given, last = 0, None
+    known: dict[int, tuple[Sensor, ...]] = {}
     try:
-        for found, sensors in _proved(file_path):
-            record = _visible(found, sensors, about, request)
+        for found in _proved(file_path):
+            with as_written(found.offset):
+                record = _visible(found, _sensors_of(found, known), about, request)
             last = found.header
             if record is not None:
                 given += 1
@@ -227,22 +228,30 @@ def _read(
         log_access(path, about, "disclosed", request.time_us, facts)
 
 
-def _proved(path: pathlib.Path) -> Iterator[tuple[Found, tuple[Sensor, ...]]]:
-    """Yield the records with the sensors that each speaks of; stop at a torn tail, raise where records follow."""
-    known: dict[int, tuple[Sensor, ...]] = {}
-    sequence = 0
+def _proved(path: pathlib.Path) -> Iterator[Found]:
+    """Yield the records; stop at a torn tail, raise where records follow."""
+    number = 0
     with open_for_reading(path) as file:
+        stop = os.fstat(file.fileno()).st_size
         try:
-            for found in scan(file, os.fstat(file.fileno()).st_size):
-                sequence = found.header.sequence + 1
-                name = found.header.name
-                if name == "sensors":
-                    known[found.header.sequence] = tables.sensors_from_facts(found.kept_facts())
-                table = known.get(found.kept_facts().get("sensors", -1), ()) if name == "measurements" else ()
-                yield found, table
+            for found in scan(file, stop):
+                yield found
+                number = found.header.sequence + 1
         except FormatError as fault:
-            if fault.offset is None or acknowledged_behind(file.fileno(), fault.offset) >= 0:
-                raise FormatError(f"{path}: record {sequence} is damaged: {fault}", offset=fault.offset) from fault
+            at = fault.offset or 0
+            if not str(fault).startswith(CUT_SHORT) and acknowledged_behind(file.fileno(), at, stop) >= 0:
+                raise FormatError(f"{path}: record {number} is damaged: {fault}", offset=at) from fault
+
+
+def _sensors_of(found: Found, known: dict[int, tuple[Sensor, ...]]) -> tuple[Sensor, ...]:
+    """Return the sensors that a record of measurements speaks of; take note of a record of sensors."""
+    name = found.header.name
+    if name == "sensors":
+        known[found.header.sequence] = tables.sensors_from_facts(found.kept_facts())
+    if name != "measurements":
+        return ()
+    number = found.kept_facts().get("sensors")
+    return known.get(number, ()) if isinstance(number, int) else ()
 
 
 def _visible(found: Found, sensors: tuple[Sensor, ...], about: Mapping[str, Any], request: Request) -> Record | None:
@@ -253,7 +262,7 @@ def _visible(found: Found, sensors: tuple[Sensor, ...], about: Mapping[str, Any]
         return None
     facts = found.kept_facts()
     purged = header.mark == PURGED
-    withheld = header.personal_size > 0 and not (request.personal and request.purpose)
+    withheld = header.personal_size > 0 and not request.shows_personal
     show = not (withheld or purged)
     record = Record(
         header.sequence,

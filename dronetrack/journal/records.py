@@ -1,5 +1,6 @@
 """How does a record lie in the file, and does it belong there? Its header, its two parts, its place in the chain."""
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from dronetrack.errors import FormatError, InputError
+from dronetrack.errors import DronetrackError, FormatError, InputError
 
 VERSION = 1
 MAGIC = b"\x93DTJOURNAL\r\n\x1a\n"  # like PNG's: a transfer as text, or cut at a control-Z, shows in the first bytes
@@ -30,8 +31,8 @@ NOTHING = sha256(b"").digest()
 
 # Facts that say where somebody was. `append` moves them into the personal part, so that a purge takes them along.
 PERSONAL_FACTS = frozenset(
-    {"lat_deg", "lon_deg", "alt_hae_m", "alt_msl_m", "position_ecef_m", "site_ecef_m", "state", "cov", "speed_mps"}
-    | {"course_deg", "vel_enu_mps", "place", "ellipse_m"}
+    {"lat_deg", "lon_deg", "alt_hae_m", "alt_msl_m", "position_ecef_m", "site_ecef_m", "place"}
+    | {"speed_mps", "course_deg", "vel_enu_mps", "pos_cov_enu_m2", "ellipse_m"}
 )
 
 _KIND = re.compile(r"[a-z][a-z_]{0,19}")
@@ -121,7 +122,7 @@ def kind_code(kind: str) -> bytes:
     """
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise InputError(f"the kind of a record is 1 to 20 lower-case letters and underscores; got {kind!r}.")
-    return kind.encode("ascii")
+    return kind.encode("ascii").ljust(20, b"\0")
 
 
 def kept_part(facts: Mapping[str, Any]) -> bytes:
@@ -233,6 +234,17 @@ def scan(file: BinaryIO, stop: int) -> Iterator[Found]:
         offset += SIZE + size
         sequence += 1
         before = header.digest
+
+
+@contextlib.contextmanager
+def as_written(offset: int | None = None) -> Iterator[None]:
+    """Turn what goes wrong over facts that another program wrote into a FormatError."""
+    try:
+        yield
+    except DronetrackError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+        raise FormatError(f"a record's facts are not what its kind needs ({fault!r}).", offset=offset) from fault
 
 
 def check_preamble(raw: bytes) -> None:

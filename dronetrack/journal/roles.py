@@ -79,10 +79,16 @@ class Request:
         """The rule of its role."""
         return ROLES[self.role]
 
+    @property
+    def shows_personal(self) -> bool:
+        """Whether personal parts are given: they are wanted, and it is said why."""
+        return self.personal and bool(self.purpose)
+
     def as_facts(self) -> dict[str, Any]:
         """Return what the log says of it."""
-        names = ("role", "who", "authority", "purpose", "recipient", "personal")
-        return {**{name: getattr(self, name) for name in names}, "kinds": list(self.kinds or ()) or "all"}
+        names = ("role", "who", "authority", "purpose", "recipient")
+        what = {"personal": self.shows_personal, "kinds": "all" if self.kinds is None else list(self.kinds)}
+        return {**{name: getattr(self, name) for name in names}, **what}
 
 
 def refusal(request: Request, about: Mapping[str, Any], *, closed: bool, accesses: bool = False) -> str:

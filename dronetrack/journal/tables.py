@@ -41,8 +41,9 @@ FEW_ROWS = 256  # below this, one copy is quicker than many small pieces
 
 def pieces(table: Measurements | Track, layout: Layout, rows: slice) -> list[Any]:
     """Return some rows of a table as the pieces of a payload; large columns are lent, not copied."""
-    whole = rows.stop - rows.start == len(table)
-    columns = [getattr(table, name) if whole else getattr(table, name)[rows] for name, _, _ in layout]
+    columns = [getattr(table, name) for name, _, _ in layout]
+    if rows.stop - rows.start < len(table):
+        columns = [column[rows] for column in columns]
     if sys.byteorder == "big":
         columns = [column.astype(dtype) for column, (_, dtype, _) in zip(columns, layout, strict=True)]
     if rows.stop - rows.start < FEW_ROWS:

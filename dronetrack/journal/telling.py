@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dronetrack.errors import InputError
+from dronetrack.journal.records import as_written
 from dronetrack.journal.retention import purge
 from dronetrack.journal.verification import Verification
 
@@ -36,10 +37,11 @@ def verification_lines(proof: Verification) -> str:
         lines.append(
             "  not closed: records taken from the end would show only against a digest that was noted elsewhere"
         )
-    lines += [_purge_line(one) for one in proof.purges]
-    lines += [
-        f"  repaired at byte {one['offset']:,}: {one['cut_bytes']:,} bytes cut off, kept" for one in proof.repairs
-    ]
+    with as_written():
+        lines += [_purge_line(one) for one in proof.purges]
+        lines += [
+            f"  repaired at byte {one['offset']}: {one['cut_bytes']} bytes cut off, kept" for one in proof.repairs
+        ]
     log = proof.accesses
     if log is not None:
         state = "whole" if log.ok else f"NOT WHOLE, first bad entry {log.first_bad}: {log.reason}"

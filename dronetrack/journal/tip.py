@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dronetrack.errors import FormatError
 from dronetrack.journal.place import BLOCK, open_for_reading
-from dronetrack.journal.records import GENESIS, PREAMBLE, SIZE, WHOLE, read_header, scan
+from dronetrack.journal.records import GENESIS, PREAMBLE, SIZE, WHOLE, kind_code, read_header, scan
 
 
 class Tip(NamedTuple):
@@ -25,7 +25,7 @@ class Tip(NamedTuple):
 
 
 START = Tip(len(PREAMBLE), 0, GENESIS, 0, 0, {}, closed=False)
-CLOSED = b"closed".ljust(20, b"\0")
+CLOSED = kind_code("closed")
 
 
 def find_tip(handle: int, path: pathlib.Path) -> tuple[Tip, FormatError | None]:
@@ -50,16 +50,19 @@ def find_tip(handle: int, path: pathlib.Path) -> tuple[Tip, FormatError | None]:
     FormatError
         If an acknowledged record is damaged, or there is none at all.
     """
+    stop = os.fstat(handle).st_size
     with io.BufferedReader(io.FileIO(handle, closefd=False), BLOCK) as file:
         file.seek(0)
-        tip, fault = walk(file, os.fstat(handle).st_size)
+        tip, fault = walk(file, stop)
     if fault is None:
         return tip, None
     if not tip.n_records:
-        raise FormatError(f"{path}: {fault} Nothing was ever acknowledged in it.", offset=fault.offset)
-    if acknowledged_behind(handle, tip.end) > tip.n_records:
+        begun = fault.offset or stop < len(PREAMBLE)
+        more = " Nothing was ever acknowledged in it: begin it anew." if begun else ""
+        raise FormatError(f"{path}: {fault}{more}", offset=fault.offset)
+    if tip.closed or acknowledged_behind(handle, tip.end, stop) > tip.n_records:
         raise FormatError(
-            f"{path}: record {tip.n_records} at byte {tip.end} is damaged, and later records prove that it was whole: "
+            f"{path}: record {tip.n_records} at byte {tip.end} is damaged, and was whole once: "
             f"{fault} Nothing is repaired; keep the file as it is.",
             offset=tip.end,
         )
@@ -92,10 +95,10 @@ def walk(file: BinaryIO, stop: int) -> tuple[Tip, FormatError | None]:
     return tip, None if tip.n_records else FormatError("the journal has no first record.", offset=len(PREAMBLE))
 
 
-def acknowledged_behind(handle: int, offset: int) -> int:
-    """Return how many records were on the disk as far as any header behind an offset knows; -1 if there is none."""
+def acknowledged_behind(handle: int, offset: int, stop: int) -> int:
+    """Return how many records were on the disk as far as a header between two offsets knows; -1 if there is none."""
     known = -1
-    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as view:
+    with mmap.mmap(handle, stop, access=mmap.ACCESS_READ) as view:
         at = view.find(WHOLE[:-1], offset + 1)
         while at >= 0:
             with contextlib.suppress(FormatError):

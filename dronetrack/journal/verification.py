@@ -9,11 +9,21 @@ from typing import Any, Self
 
 from dronetrack.errors import FormatError
 from dronetrack.journal.place import is_being_written, open_for_reading
-from dronetrack.journal.records import CUT_SHORT, PURGED, Found, access_log_of, scan, seal_message
+from dronetrack.journal.records import (
+    CUT_SHORT,
+    PURGED,
+    Found,
+    access_log_of,
+    as_written,
+    kind_code,
+    scan,
+    seal_message,
+)
 from dronetrack.journal.retention import Gone
 
 Check = Callable[[bytes, bytes], object]
-_TELLING = ("purge", "repair", "disclosed", "closed")
+_OPENED, _PURGE = kind_code("opened"), kind_code("purge")
+_TELLING = frozenset(map(kind_code, ("purge", "repair", "disclosed", "closed")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +102,13 @@ def verify_journal(path: str | pathlib.Path, *, digest: str = "", check: Check |
     """
     path = pathlib.Path(path)
     log = access_log_of(path)
-    accesses = _Proof(log, trail=[]).walk() if log.exists() else None
+    accesses = _Proof(log, of_log=True).walk() if log.exists() else None
     known = {} if accesses is None else accesses.disclosed
     proof = _Proof(path, known=known, digest=digest.lower(), check=check).walk()
     needed = (proof.closing or {}).get("accesses")
     if needed and accesses is None:
         proof.fault(None, f"the log of accesses is missing ({log.name}); the journal's end knows it.")
-    elif needed and accesses is not None and not accesses.has(needed["n_records"] - 1, needed["digest"]):
+    elif needed and accesses is not None and needed not in accesses.states:
         accesses.fault(None, "the journal's end knows another log of accesses: entries were taken away, or changed.")
     return proof.result(None if accesses is None else accesses.result(None))
 
@@ -108,10 +118,11 @@ class _Proof:
     """What is found on the way through one file."""
 
     path: pathlib.Path
+    of_log: bool = False
     known: dict[int, str] = field(default_factory=dict)  # digests that the log of accesses knows, by number
     digest: str = ""  # one that must lie on the chain
     check: Check | None = None
-    trail: list[str] | None = None  # every digest, where asked for
+    states: list[dict[str, Any]] = field(default_factory=list)  # number and digest after each record, of a log
     reason: str = ""
     first_bad: int | None = None
     offset: int | None = None
@@ -121,6 +132,7 @@ class _Proof:
     being_written: bool = False
     digest_seen: bool = False
     gone: Gone = field(default_factory=Gone)
+    gone_said: list[list[int]] = field(default_factory=list)
     purges: list[dict[str, Any]] = field(default_factory=list)
     repairs: list[dict[str, Any]] = field(default_factory=list)
     disclosed: dict[int, str] = field(default_factory=dict)
@@ -132,6 +144,7 @@ class _Proof:
                 for found in scan(file, os.fstat(file.fileno()).st_size):
                     self._see(found)
                     if self.reason:
+                        self.offset = found.offset
                         return self
                     self.last = found
         except FormatError as fault:
@@ -146,9 +159,9 @@ class _Proof:
 
     def _see(self, found: Found) -> None:
         header = found.header
-        number, kind = header.sequence, header.name
-        if self.trail is not None:
-            self.trail.append(header.digest.hex())
+        number, kind = header.sequence, header.kind
+        if self.of_log:
+            self.states.append({"n_records": number + 1, "digest": header.digest.hex()})
         if header.personal_size:
             self.gone.see(number, here=header.mark != PURGED)
         if number in self.known or self.digest:
@@ -156,20 +169,22 @@ class _Proof:
             self.digest_seen = self.digest_seen or digest == self.digest
             if self.known.get(number, digest) != digest:
                 self.fault(number, "the log of accesses knows another record here: the journal was written anew.")
-        if (number == 0) != (kind == "opened"):
-            self.fault(number, f"a journal begins with a record 'opened', once; this is {kind!r}.")
-        if self.closing is not None and kind != "purge":
-            self.fault(number, f"a record {kind!r} stands behind the end of the journal.")
+        if (number == 0) != (kind == _OPENED):
+            self.fault(number, f"a journal begins with a record 'opened', once; this is {header.name!r}.")
+        if self.closing is not None and kind != _PURGE:
+            self.fault(number, f"a record {header.name!r} stands behind the end of the journal.")
         if kind in _TELLING:
-            self._hear(number, kind, found.kept_facts())
+            with as_written(found.offset):
+                self._hear(number, header.name, found.kept_facts())
 
     def _hear(self, number: int, kind: str, facts: dict[str, Any]) -> None:
         if kind == "purge":
+            self.gone_said = [[int(first), int(last)] for first, last in facts["gone"]]
             self.purges.append(facts)
         elif kind == "repair":
             self.repairs.append(facts)
         elif kind == "disclosed" and "digest" in facts:
-            self.disclosed[facts["up_to"]] = facts["digest"]
+            self.disclosed[int(facts["up_to"])] = str(facts["digest"])
         elif kind == "closed":
             self._hear_the_end(number, facts)
 
@@ -188,12 +203,11 @@ class _Proof:
 
     def _see_the_whole(self) -> None:
         """Judge what only the end can tell."""
-        said = self.purges[-1]["gone"] if self.purges else []
         if self.last is None:
             self.fault(0, "the journal has no first record.")
-        elif said != self.gone.ranges:
+        elif self.gone_said != self.gone.ranges:
             self.fault(
-                _first_difference(said, self.gone.ranges),
+                _first_difference(self.gone_said, self.gone.ranges),
                 "personal parts are missing that no purge removed, or are there although one did.",
             )
         elif self.known and max(self.known) >= self._next():
@@ -204,10 +218,6 @@ class _Proof:
             )
         elif self.check is not None and not self.sealed:
             self.fault(None, "the journal is not closed, so it has no seal to check.")
-
-    def has(self, number: int, digest: str) -> bool:
-        """Whether the trail has this digest as record `number`."""
-        return self.trail is not None and number < len(self.trail) and self.trail[number] == digest
 
     def _next(self) -> int:
         return 0 if self.last is None else self.last.header.sequence + 1

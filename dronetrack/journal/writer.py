@@ -31,6 +31,7 @@ from dronetrack.measurements import Measurements, Sensor
 from dronetrack.tracks import Track
 
 REPAIR_BYTES = 16 << 20
+OWN_KINDS = frozenset({"opened", "sensors", "measurements", "track", "repair", "released", "purge", "closed"})
 
 _WHOLE = (int, np.integer)
 _sync_data = getattr(os, "fdatasync", os.fsync)
@@ -100,7 +101,8 @@ class Journal:
             When records go to the disk. ``commit``: when `commit` asks, and when a group is full.
             ``interval``: a full group is also written behind the caller's back while it goes on; `commit` waits for
             it. ``never``: as ``interval``, but the system decides when bytes leave its memory: a killed process loses
-            nothing acknowledged, a power cut may.
+            nothing acknowledged, a power cut may. There is no timer: what was appended last waits for the next
+            `append` or `commit`.
         group_bytes, group_us : int, optional
             A group is full at so many bytes, or (except for ``commit``) when its records span so much time of
             the data. [us]
@@ -131,7 +133,12 @@ class Journal:
         about = {"version": VERSION, "purpose": purpose, "authority": authority, "operation": operation}
         policy = Policy(sync, group_bytes, group_us)
         policy.check()
-        return cls._begin(path, open_for_writing(path, anew=True), about, time_us, policy)
+        handle = open_for_writing(path, anew=True)
+        try:
+            return cls._begin(path, handle, about, time_us, policy)
+        except BaseException:
+            path.unlink(missing_ok=True)  # ours, and nothing in it was acknowledged
+            raise
 
     @classmethod
     def open(
@@ -169,7 +176,7 @@ class Journal:
     def _begin(cls, path: pathlib.Path, handle: int, about: dict[str, Any], time_us: int, policy: Policy) -> Self:
         journal = cls(path, handle, Tip(0, 0, GENESIS, time_us, time_us, about, closed=False), policy)
         journal._group.begin(PREAMBLE)
-        journal.append("opened", time_us, about)
+        journal._append("opened", time_us, about, [])
         journal.commit()
         with said(path, "written"):
             keep_folder(path)
@@ -248,10 +255,13 @@ class Journal:
         InputError
             If the kind, the time or a fact cannot be written.
         FormatError
-            If the journal is released, or a group became full and could not be written; nothing appended is lost.
+            If the journal is released, or a full group could not be written: then this record was not added, and
+            none before it is lost.
         """
         if not isinstance(time_us, _WHOLE):
             raise InputError(f"time_us is a whole number of microseconds; got {time_us!r}.")
+        if kind in OWN_KINDS:
+            raise InputError(f"records of kind {kind!r} are the journal's own; choose another kind.")
         self._make_room(time_us)
         if PERSONAL_FACTS.isdisjoint(facts):
             kept, private = facts, {}
@@ -278,17 +288,16 @@ class Journal:
         InputError, FormatError
             As `append`.
         """
-        self._make_room(int(z.time_us[0]) if len(z) else 0)
-        known = self._sensor_record(z.sensors, int(z.time_us[0])) if len(z) else 0
-        stats = {"stats": z.stats} if z.stats else {}
+        if not len(z):
+            return self._n_records - 1
+        first_us, stats = z.time_us.item(0), {"stats": z.stats} if z.stats else {}
+        self._make_room(first_us)
+        known = self._sensor_record(z.sensors, first_us)
         for rows in tables.spans(z.time_us):
-            facts = {
-                "sensors": known,
-                "rows": tables.rows_by_sensor(z, rows),
-                "start_us": int(z.time_us[rows.start]),
-            }
+            start_us, last_us = z.time_us.item(rows.start), z.time_us.item(rows.stop - 1)
+            facts = {"sensors": known, "rows": tables.rows_by_sensor(z, rows), "start_us": start_us}
             part = personal_part(tables.pieces(z, tables.MEASUREMENTS, rows), stats)
-            self._append("measurements", int(z.time_us[rows.stop - 1]), facts, part)
+            self._append("measurements", last_us, facts, part)
             stats = {}
         return self._n_records - 1
 
@@ -312,13 +321,15 @@ class Journal:
         InputError, FormatError
             As `append`.
         """
-        self._make_room(int(track.time_us[0]) if len(track) else 0)
+        if not len(track):
+            return self._n_records - 1
         stats = {"stats": track.stats} if track.stats else {}
+        self._make_room(track.time_us.item(0))
         for rows in tables.spans(track.time_us):
-            n = rows.stop - rows.start
-            about = {**(facts or {}), "track_id": track.track_id, "n": n, "start_us": int(track.time_us[rows.start])}
+            start_us, last_us = track.time_us.item(rows.start), track.time_us.item(rows.stop - 1)
+            own = {"track_id": track.track_id, "n": rows.stop - rows.start, "start_us": start_us}
             part = personal_part(tables.pieces(track, tables.TRACK, rows), stats)
-            self._append("track", int(track.time_us[rows.stop - 1]), about, part)
+            self._append("track", last_us, {**(facts or {}), **own}, part)
             stats = {}
         return self._n_records - 1
 
@@ -418,8 +429,8 @@ class Journal:
     def _mark_released(self) -> None:
         if self._policy.mark and self._n_records > self._n_marked:
             self._append("released", self._last_us, {"n_records": self._n_records}, [])
-            self.commit()
             self._n_marked = self._n_records
+            self.commit()
 
     def _sensor_record(self, sensors: tuple[Sensor, ...], time_us: int) -> int:
         """Return the number of the record that holds this table of sensors; written once as long as it stays."""
@@ -455,7 +466,8 @@ class Journal:
             self._group.put_before(group)
             raise
         if not is_at(self._handle, self.path):
-            self._rescue(self._end + group.n_bytes)
+            self._group.put_before(group)
+            self._rescue()
         self._end += group.n_bytes
         self._n_safe += group.n_records
 
@@ -478,9 +490,11 @@ class Journal:
             )
         self.commit()
 
-    def _rescue(self, size: int) -> None:
-        """Copy the whole journal beside the place that it was taken from, and say so."""
-        copy = copy_aside(self._handle, size, self.path)
+    def _rescue(self) -> None:
+        """Copy the whole journal, with what waits, beside the place that it was taken from, and say so."""
+        with said(self.path, "written"):
+            end = write_at(self._handle, self._group.pieces, self._end)
+        copy = copy_aside(self._handle, end, self.path)
         self._fault = (
             f"{self.path}: the journal was removed or replaced while it was written; all {self._n_records} records "
             f"are in {copy}. Put it in its place, and open it."

@@ -17,15 +17,70 @@ import math
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.border import HOME_BIT, HOST_BIT, cells_one, nearest_one, scales_one, side_one
+from dronetrack.kernels.border import (
+    HOME_BIT,
+    HOST_BIT,
+    cells_one,
+    foot_one,
+    geodesic_one,
+    normal_one,
+    scales_one,
+    side_one,
+    sign_one,
+)
 from dronetrack.kernels.geodesy import ecef_to_geodetic_one
 
 REACH = 6.0  # standard deviations beyond which nothing is left: exp(-18) = 1.5e-8
+LEAST_VAR = 1e-6  # a position is not known better than to a millimetre [m2]
 FAR = 6.0  # |z| from which it is taken from the distance; p = 1e-9
 
 # Half of the 12-point Gauss-Legendre rule on [-1, 1]; an even integrand needs no more.
-NODE = np.array([0.1252334085114689, 0.3678314989981802, 0.5873179542866175, 0.7699026741943047, 0.9041172563704749, 0.9815606342467192])  # fmt: skip
-WEIGHT = np.array([0.2491470458134028, 0.2334925365383548, 0.2031674267230659, 0.1600783285433462, 0.1069393259953184, 0.0471753363865118])  # fmt: skip
+NODE = np.array(
+    [
+        0.1252334085114689,
+        0.3678314989981802,
+        0.5873179542866175,
+        0.7699026741943047,
+        0.9041172563704749,
+        0.9815606342467192,
+    ]
+)
+WEIGHT = np.array(
+    [
+        0.2491470458134028,
+        0.2334925365383548,
+        0.2031674267230659,
+        0.1600783285433462,
+        0.1069393259953184,
+        0.0471753363865118,
+    ]
+)
+# P. J. Acklam's rational approximation of the normal quantile, highest power first: tails, middle.
+TAIL_TOP = (
+    -7.784894002430293e-03,
+    -3.223964580411365e-01,
+    -2.400758277161838,
+    -2.549732539343734,
+    4.374664141464968,
+    2.938163982698783,
+)
+TAIL_LOW = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996, 3.754408661907416, 1.0)
+MIDDLE_TOP = (
+    -3.969683028665376e01,
+    2.209460984245205e02,
+    -2.759285104469687e02,
+    1.383577518672690e02,
+    -3.066479806614716e01,
+    2.506628277459239,
+)
+MIDDLE_LOW = (
+    -5.447609879822406e01,
+    1.615858368580409e02,
+    -1.556989798598866e02,
+    6.680131188771972e01,
+    -1.328068155288572e01,
+    1.0,
+)
 
 SEEN, SIDE, TIME, Z, RATE, STATE, SINCE, FIRST, LAST, FIRST_AT, LAST_AT, W = 0, 1, 2, 3, 4, 5, 11, 12, 17, 22, 25, 28
 MEDIAN = 2
@@ -34,7 +89,7 @@ FOUND = 11  # columns of one crossing, see `crossing_one`
 
 @kernel
 def tail_one(x):
-    """Standard normal probability beyond x."""
+    """Return the standard normal probability beyond x."""
     return 0.5 * math.erfc(x * 0.7071067811865476)
 
 
@@ -62,7 +117,7 @@ def owen_one(h, t):
 
 @kernel
 def segment_one(ax, ay, bx, by):
-    """Mass of a standard normal beyond the segment from a to b, as seen from the mean; positive with the mean on its left.
+    """Mass of a standard normal beyond the segment from a to b, seen from the mean; positive with the mean on its left.
 
     In polar form about the mean a region holds ``1 - exp(-R^2 / 2)`` of each direction's mass up to its edge at R, so
     what a segment cuts off is the integral of ``exp(-R^2 / 2) / 2 pi`` over the angle under which it is seen.
@@ -91,12 +146,11 @@ def whole_one(p):
 
 
 @kernel
-def sides_one(lon, lat, c00, c01, c11, lines):
-    """Probabilities of home and of host for a normal position with east/north covariance c [m2].
+def sides_one(bits, lon, lat, c00, c01, c11, lines):
+    """Probabilities of home and of host for a normal position with east/north covariance c [m2] and its mean's bits.
 
     Exact for the polygons as they are: whitened about the mean, edge by edge (`segment_one`).
     """
-    bits = side_one(lon, lat, lines)
     home, host = float(bits & HOME_BIT), float((bits & HOST_BIT) >> 1)
     kx, ky = scales_one(lat)
     # Cholesky: c = L L', whitened = L^-1 (east, north)
@@ -127,18 +181,24 @@ def sides_one(lon, lat, c00, c01, c11, lines):
 
 
 @kernel
+def horner_one(factors, x):
+    """Return a polynomial of x, highest power first."""
+    total = 0.0
+    for factor in factors:
+        total = total * x + factor
+    return total
+
+
+@kernel
 def probit_one(p):
-    """Quantile of the standard normal, to about 1e-9 of itself (P. J. Acklam's rational approximation)."""
+    """Quantile of the standard normal, to about 1e-9 of itself."""
     tail = min(p, 1.0 - p)
     if tail < 0.02425:
         q = math.sqrt(-2.0 * math.log(tail))
-        top = (((((-7.784894002430293e-03 * q - 3.223964580411365e-01) * q - 2.400758277161838) * q - 2.549732539343734) * q + 4.374664141464968) * q + 2.938163982698783)  # fmt: skip
-        z = top / ((((7.784695709041462e-03 * q + 3.224671290700398e-01) * q + 2.445134137142996) * q + 3.754408661907416) * q + 1.0)  # fmt: skip
+        z = horner_one(TAIL_TOP, q) / horner_one(TAIL_LOW, q)
         return z if p < 0.5 else -z
     q = p - 0.5
-    r = q * q
-    top = (((((-3.969683028665376e01 * r + 2.209460984245205e02) * r - 2.759285104469687e02) * r + 1.383577518672690e02) * r - 3.066479806614716e01) * r + 2.506628277459239) * q  # fmt: skip
-    return top / (((((-5.447609879822406e01 * r + 1.615858368580409e02) * r - 1.556989798598866e02) * r + 6.680131188771972e01) * r - 1.328068155288572e01) * r + 1.0)  # fmt: skip
+    return q * horner_one(MIDDLE_TOP, q * q) / horner_one(MIDDLE_LOW, q * q)
 
 
 @kernel
@@ -146,27 +206,30 @@ def belief_one(x, P, line_var, lines, out):
     """Fill out (4,): probability of home and of host, z, and its rate [1/s]."""
     lat, lon, _ = ecef_to_geodetic_one(x[0], x[1], x[2])
     sl, cl, so, co = math.sin(lat), math.cos(lat), math.sin(lon), math.cos(lon)
-    c00, c01, c11 = line_var, 0.0, line_var
     east, north = (-so, co, 0.0), (-sl * co, -sl * so, cl)
-    ve, vn = 0.0, 0.0
+    curve, before, after = lines.curve, lines.before, lines.after
+    bits = side_one(lon, lat, lines)
+    at, part, qx, qy, qz, ux, uy, uz = foot_one(lon, lat, curve, lines.near)
+    sign = sign_one(bits, at, part, qx, qy, qz, ux, uy, uz, curve, before, after)
+    d = sign * geodesic_one(qx, qy, qz, ux, uy, uz)
+    normal = normal_one(sign, at, part, qx, qy, qz, ux, uy, uz, curve, before, after)
+    c00, c01, c11, variance, rate = line_var, 0.0, line_var, line_var, 0.0
     for i in range(3):
-        ve += east[i] * x[3 + i]
-        vn += north[i] * x[3 + i]
+        rate += normal[i] * x[3 + i]
         for j in range(3):
             c00 += east[i] * P[i, j] * east[j]
             c01 += east[i] * P[i, j] * north[j]
             c11 += north[i] * P[i, j] * north[j]
-    c00, c11 = max(c00, 1e-6), max(c11, 1e-6)
-    d, nx, ny, _, _, _ = nearest_one(lon, lat, lines)
-    home, host = sides_one(lon, lat, c00, c01, c11, lines)
-    sigma = math.sqrt(max(nx * nx * c00 + 2.0 * nx * ny * c01 + ny * ny * c11, 1e-6))
+            variance += normal[i] * P[i, j] * normal[j]
+    home, host = sides_one(bits, lon, lat, max(c00, LEAST_VAR), c01, max(c11, LEAST_VAR), lines)
+    sigma = math.sqrt(max(variance, LEAST_VAR))
     both = home + host
     p = host / both if both > 1e-6 else 0.5
     if 1e-9 < p < 1.0 - 1e-9 and both > 1e-6:
         z = probit_one(p)
     else:
         z = math.copysign(max(FAR, abs(d) / sigma), d if both <= 1e-6 else p - 0.5)
-    out[0], out[1], out[2], out[3] = home, host, z, (nx * ve + ny * vn) / sigma
+    out[0], out[1], out[2], out[3] = home, host, z, rate / sigma
 
 
 @kernel
@@ -178,7 +241,7 @@ def belief_rows(state, cov, line_var, lines, out):
 
 @kernel
 def cubic_one(d0, v0, d1, v1, span, s):
-    """The cubic with these ends (values, slopes by time) at part s of the step."""
+    """Return the cubic with these ends (values, slopes by time) at part s of the step."""
     s2, s3 = s * s, s * s * s
     return d0 * (2 * s3 - 3 * s2 + 1) + d1 * (3 * s2 - 2 * s3) + span * (v0 * (s3 - 2 * s2 + s) + v1 * (s3 - s2))
 
@@ -198,7 +261,7 @@ def passage_one(d0, v0, d1, v1, span, level):
 
 @kernel
 def forget_one(past, time):
-    """A side is known at this time: what was before is no longer part of the next crossing."""
+    """Drop the passages so far: a side is known at this time, and they are no part of the next crossing."""
     past[SINCE] = time
     past[FIRST:W] = np.nan
 
@@ -252,7 +315,7 @@ def crossing_one(time, x, p, past, out):
 
 @kernel
 def watch_rows(time_us, state, cov, line_var, lines, sure, level, past, out):
-    """Take rows of one track, change `past`, fill out (n, FOUND) with what is now known; return how many, and late rows.
+    """Take rows of one track, change `past`, fill out (n, FOUND) with what is known now; return counts: found, late.
 
     A side is known where its probability reaches `sure`; a crossing is a change from a known side to the other one.
     Where the target is surely in neither country, no side is known any more.

@@ -7,8 +7,8 @@ v, dev          speed [m/s], and by how much it is above the driver's own cruisi
 course          clockwise from north [rad]
 bit             HOME_BIT or HOST_BIT: the side that counts as crossed to
 way             twice the edge, plus one where it is driven backwards
-gates           `gate_s[gate_start[e]:gate_start[e + 1]]` are the places [m] where edge e passes from one side to another,
-                `gate_bits` (g, 2) the sides before and behind; `edge_bits` the side at its start
+gates           `gate_s[gate_start[e]:gate_start[e + 1]]` are the places [m] where edge e passes from one side to
+                another, `gate_bits` (g, 2) the sides before and behind; `edge_bits` the side at its start
 when            seconds until the crossing; infinite for none
 """
 
@@ -106,7 +106,7 @@ def gate_one(edge, s0, s1, bit, roads):
 
 @kernel
 def bits_at_one(edge, s, roads):
-    """The side at a place of an edge."""
+    """Return the side at a place of an edge."""
     bits = roads.edge_bits[edge]
     for g in range(roads.gate_start[edge], roads.gate_start[edge + 1]):
         if roads.gate_s[g] <= s:

@@ -5,8 +5,8 @@ Legend
 n, c, d     rows, centres, components of a state
 x (n, c, d), P (n, c, d, d)   what each centre believes
 A = L L'    covariance of the first of a pair, B that of the second
-e (d,)      eigenvalues of L^-1 B L^-T = V diag(e) V'
-T = L V     in coordinates T^-1 x the pair has the covariances I and diag(e): everything below is one component each
+e (d,)      eigenvalues of L^-1 B L^-T = V' diag(e) V
+T = L V'    in coordinates T^-1 x the pair has the covariances I and diag(e): everything below is one component each
 t (d,)      squared lengths of the columns of T, so that trace T diag(p) T' = t . p
 w           weight of the first of a pair, or (c,) of each
 q (d,)      information of the fused estimate in those coordinates, linear in w; p = 1/q, q1 the derivative of q by w
@@ -47,35 +47,35 @@ def regular_one(A, L):
 
 @kernel
 def eigen_one(C, e, V):
-    """Fill the eigenvalues and eigenvectors (columns) of the symmetric C by Jacobi's rotations; C is used up."""
+    """Fill the eigenvalues and eigenvectors (rows of V) of the symmetric C by Jacobi's rotations; C is used up."""
     d = C.shape[0]
     for i in range(d):
         for j in range(d):
             V[i, j] = 1.0 if i == j else 0.0
     for _ in range(SWEEPS):
-        off = 0.0
-        for i in range(d):
-            for j in range(i):
-                off = max(off, C[i, j] * C[i, j] / np.abs(C[i, i] * C[j, j]))
-        if not off > 1e-32:
-            break
+        turned = False
         for i in range(1, d):
             for j in range(i):
-                if C[i, j] == 0.0:
+                off = C[i, j]
+                if off * off <= 1e-32 * np.abs(C[i, i] * C[j, j]):
                     continue
-                slope = 0.5 * (C[j, j] - C[i, i]) / C[i, j]
+                turned = True
+                slope = 0.5 * (C[j, j] - C[i, i]) / off
                 tan = np.copysign(1.0, slope) / (np.abs(slope) + np.sqrt(1.0 + slope * slope))
                 cos = 1.0 / np.sqrt(1.0 + tan * tan)
                 sin = tan * cos
+                C[i, i] -= tan * off
+                C[j, j] += tan * off
+                C[i, j] = C[j, i] = 0.0
                 for k in range(d):
-                    a, b = C[k, i], C[k, j]
-                    C[k, i], C[k, j] = cos * a - sin * b, sin * a + cos * b
-                for k in range(d):
-                    a, b = C[i, k], C[j, k]
-                    C[i, k], C[j, k] = cos * a - sin * b, sin * a + cos * b
-                for k in range(d):
-                    a, b = V[k, i], V[k, j]
-                    V[k, i], V[k, j] = cos * a - sin * b, sin * a + cos * b
+                    a, b = V[i, k], V[j, k]
+                    V[i, k], V[j, k] = cos * a - sin * b, sin * a + cos * b
+                    if k not in (i, j):
+                        a, b = C[i, k], C[j, k]
+                        C[i, k] = C[k, i] = cos * a - sin * b
+                        C[j, k] = C[k, j] = sin * a + cos * b
+        if not turned:
+            break
     for i in range(d):
         e[i] = C[i, i]
 
@@ -105,7 +105,7 @@ def together_one(A, B, L, C, V, e, T):
         for j in range(d):
             s = 0.0
             for k in range(i + 1):
-                s += L[i, k] * V[k, j]
+                s += L[i, k] * V[j, k]
             T[i, j] = s
     return fits
 
@@ -175,7 +175,7 @@ def pair_rows(x, P, trace, x_out, P_out, weight):
         for j in range(d):
             apart = 0.0
             for i in range(d):
-                apart += V[i, j] * y[i]
+                apart += V[j, i] * y[i]
             p[j] = 1.0 / (w + (1.0 - w) / e[j])
             t[j] = apart * p[j] * (1.0 - w) / e[j]
         for i in range(d):
@@ -217,7 +217,7 @@ def many_rows(x, P, trace, x_out, P_out, weight):
 
     The weights are those of an optimal design: each grows with how much its estimate still has to say, the gain
     g = tr(P X) for the determinant and tr(P X P) for the trace, X being its information. They are optimal when no
-    gain exceeds the mean (Kiefer, Wolfowitz 1960).
+    gain exceeds the mean (Kiefer, Wolfowitz 1960, doi:10.4153/CJM-1960-030-4).
     """
     n, c, d = x.shape
     X = np.zeros((c, d, d))

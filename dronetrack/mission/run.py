@@ -39,6 +39,7 @@ from dronetrack.units import UnitReports, read_units
 Progress = Callable[[str, float], None]
 Finish = Callable[[], object]
 
+RECORD_GROUP_US = 60_000_000  # offline nobody waits for the disk every second of the data
 SAME_OPINION_US, SAME_OPINION_DOUBT = 2_000_000, 4.0
 
 
@@ -316,6 +317,7 @@ def _open_journal(what: Mission, mandate: Mandate, path: pathlib.Path, time_us: 
         operation=what.name,
         time_us=time_us,
         sync="interval",
+        group_us=RECORD_GROUP_US,
     )
 
 

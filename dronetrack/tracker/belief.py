@@ -87,6 +87,8 @@ class Belief:
         self._check("learnt", np.float64, (s, LEARNT))
         self._check("heard_us", np.int64, (s, HEARD))
         self._check("clock", np.int64, (CLOCKS,))
+        if self.clock[0] != 1 or (self.clock[1:4] > self.time_us).any():
+            raise InputError("the clock of a belief must be of a target that is followed, and not be ahead of it.")
         if not (np.all(self.weight >= 0.0) and abs(self.weight.sum() - 1.0) < 1e-9):
             raise InputError(f"weight must be probabilities that sum to 1; got {self.weight}.")
         for cov, ties in zip(self.cov, self.ties, strict=True):
@@ -95,6 +97,9 @@ class Belief:
     @classmethod
     def of(cls, track: Track, *, motion: Motion | Mixture | None = None) -> Self:
         """Take the last row of a track for what is believed; nothing is known of the sensors that made it.
+
+        So an error that they share passes for news when they are heard again: hand on a tracker's belief where there
+        is a tracker. Until the first row comes, such a tracker tells no later time than that of the track.
 
         Parameters
         ----------
