@@ -14,7 +14,8 @@ Floats = NDArray[np.float64]
 
 UPPER, LOWER, BETWEEN, TOP = 180.0, 70.0, 26.0, 12.0
 BINS = 48  # bars of the lower panel
-_POINTS = 1200  # rows drawn of a long track; the extremes of each stretch are kept
+STEPS = 400  # a long track is drawn as medians of so many stretches, with the range of the major half-axis in each
+_CURVES = ((0, np.min), (0, np.max), (0, np.median), (1, np.median))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,11 @@ def _draw_axes(sheet: Sheet, story: Story, catalogue: Catalogue, clock: Clock) -
         sheet.line(LEFT, y, WIDTH - RIGHT, y, "line-faint", stroke_width=1.0)
         words = catalogue.number(metres, 0 if metres >= 1 else 1)
         sheet.text(LEFT - 10.0, y + 4.0, f"{words} m", "quiet", size=11.0, text_anchor="end")
-    rows = _telling(ellipse[:, 0])
-    x = np.array([clock(one) for one in story.track.time_us[rows].tolist()])
-    major, minor = (np.array([_level(one, low, high) for one in ellipse[rows, axis].tolist()]) for axis in (0, 1))
+    bins = np.array_split(np.arange(len(ellipse)), min(len(ellipse), STEPS))
+    x = np.array([clock(float(story.track.time_us[rows].mean())) for rows in bins])
+    curves = [[float(pick(ellipse[rows, axis])) for rows in bins] for axis, pick in _CURVES]
+    low_y, high_y, major, minor = (np.array([_level(one, low, high) for one in curve]) for curve in curves)
+    sheet.path(polyline(np.append(x, x[::-1]), np.append(low_y, high_y[::-1]), closed=True), "home", fill_opacity=0.25)
     sheet.path(polyline(x, minor), "line-quiet", stroke_width=1.2, stroke_dasharray="4 3")
     sheet.path(polyline(x, major), "line-home", stroke_width=1.8)
 
@@ -127,15 +130,6 @@ def _inside(story: Story) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     known = np.isfinite(nis) & (components > 0)
     bounds = np.array([0.0, *chi2.ppf(0.95, [1, 2, 3])])
     return known, known & (nis <= bounds[components])
-
-
-def _telling(values: Floats) -> NDArray[np.int64]:
-    """Return rows that draw like the whole: of each stretch of a long column, its lowest and its highest."""
-    if len(values) <= _POINTS:
-        return np.arange(len(values))
-    stretches = np.array_split(np.arange(len(values)), _POINTS // 2)
-    ends = [(rows[np.argmin(values[rows])], rows[np.argmax(values[rows])]) for rows in stretches]
-    return np.unique(np.array([[0, len(values) - 1], *ends]))
 
 
 def _decades(low: float, high: float) -> tuple[float, float]:

@@ -92,6 +92,7 @@ _SIGNS: dict[str, Callable[[Sheet], None]] = {
     "drone": _shape("M0 -8L7.5 6H-7.5Z", "other"),
     "unit": _shape("M-6 -6H6V6H-6Z", "other"),
     "major": _stroke("line-home", stroke_width=1.8),
+    "range": _box("home", 4.0, 12.0, fill_opacity=0.25),
     "minor": _stroke("line-quiet", stroke_width=1.2, stroke_dasharray="4 3"),
     "inside": _box("home", 4.0, 12.0, fill_opacity=0.55),
     "bound": _stroke("line-ink", stroke_width=1.2, stroke_dasharray="6 3"),

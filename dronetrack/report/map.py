@@ -30,7 +30,8 @@ STAR = "M0 -10L2.6 -3.6L9.5 -3.1L4.2 1.4L5.9 8.1L0 4.4L-5.9 8.1L-4.2 1.4L-9.5 -3
 
 _EARTH_M = 6_378_137.0
 _FINEST_PX = 0.2  # a bend smaller than this is left out of a line
-_MOST_POINTS = 4000  # of one line: a long way is drawn from rows at equal distances
+_MOST_POINTS = 2500  # of one line: a long way is drawn from rows at equal distances
+EDGE = 40.0  # lines are drawn so far beyond the frame [px]
 DASHES = {"home": "none", "host": "14 4", "other": "2 4", "nobody": "2 5"}
 
 
@@ -471,13 +472,22 @@ def _way(lat_deg: Floats, lon_deg: Floats, *, chart: _Chart) -> str:
     """Return the path of a line of places, without bends too small to see."""
     import shapely
 
-    known = np.flatnonzero(np.isfinite(lat_deg))
-    if len(known) < 2:
+    points = np.column_stack(chart(lat_deg, lon_deg))
+    points = points[np.isfinite(points[:, 0])]
+    if len(points) < 2:
         return ""
-    rows = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), _MOST_POINTS)).astype(np.int64))]
-    points = np.column_stack(chart(lat_deg[rows], lon_deg[rows]))
-    line = shapely.simplify(shapely.LineString(points), _FINEST_PX)
-    return polyline(*np.asarray(line.coords).T)
+    shown = shapely.clip_by_rect(shapely.LineString(points), -EDGE, -EDGE, WIDTH + EDGE, chart.height + EDGE)
+    lines = [_thinned(np.asarray(part.coords)) for part in shapely.get_parts(shown) if part.geom_type == "LineString"]
+    return "".join(polyline(*np.asarray(shapely.simplify(line, _FINEST_PX).coords).T) for line in lines)
+
+
+def _thinned(points: Floats) -> "shapely.LineString":
+    """Return a line of a bounded number of points."""
+    import shapely
+
+    return shapely.LineString(
+        points[np.unique(np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).astype(np.int64))]
+    )
 
 
 def _area(area: "shapely.Geometry", chart: _Chart) -> str:

@@ -30,12 +30,12 @@ from dronetrack.report.story import (
     Story,
     zone_of,
 )
-from dronetrack.tracks import COASTING, Track
+from dronetrack.tracks import COASTING, CONFIRMED, Track
 
 Facts = Mapping[str, Any]
 
-SILENT_US, SILENT_STEPS = 2_000_000, 5.0  # rows farther apart, and that many usual steps, leave the target unseen
-UNSEEN_US = 1_000_000  # shorter stretches are not worth telling
+# A stretch without a sighting is told from this length on, and from so many times the usual step between sightings.
+UNSEEN_US, UNSEEN_STEPS = 1_000_000, 3.0
 _TWO_SIDED = 2.0 * 1.959964  # standard deviations in a 95 % interval
 _COMPONENTS = {LINE_OF_SIGHT: 2, POSITION: 3, HEIGHT: 1}
 
@@ -401,17 +401,15 @@ def _duties(events: Sequence[Record], acts: Iterable[tuple[str, int]], last_us: 
 
 
 def _gaps(track: Track, stints: Sequence[Stint]) -> Iterable[Gap]:
-    """Yield the stretches in which nobody saw the target: coasting, or without rows."""
-    time_us, step_us = track.time_us, np.diff(track.time_us)
+    """Yield the stretches in which nobody saw the target, much longer than from one sighting to the next otherwise."""
+    seen = np.flatnonzero(np.isfinite(track.nis) | (track.status == CONFIRMED))
+    step_us = np.diff(track.time_us[seen])
     usual_us = float(np.median(step_us)) if len(step_us) else 0.0
-    unseen = (track.status[1:] == COASTING) | (step_us > max(SILENT_US, SILENT_STEPS * usual_us))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], unseen, [False]]).astype(np.int8)))
-    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        begin, end = int(time_us[start]), int(time_us[stop])
-        if end - begin >= UNSEEN_US:
-            kind = "coasting" if np.any(track.status[start + 1 : stop + 1] == COASTING) else "silent"
-            holder = next((one.holder for one in reversed(stints) if one.start_us <= begin), "")
-            yield Gap(begin, end, kind, holder)
+    for number in np.flatnonzero(step_us > max(UNSEEN_US, UNSEEN_STEPS * usual_us)).tolist():
+        start, stop = seen[number], seen[number + 1]
+        begin, end = int(track.time_us[start]), int(track.time_us[stop])
+        kind = "coasting" if np.any(track.status[start + 1 : stop] == COASTING) else "silent"
+        yield Gap(begin, end, kind, next((one.holder for one in reversed(stints) if one.start_us <= begin), ""))
 
 
 def _components(track: Track, rows: _Rows) -> NDArray[np.int8]:

@@ -11,7 +11,7 @@ from dronetrack.report.parts import NOTHING, SIGNS, Cell, Figure, Section, Table
 from dronetrack.report.story import Duty, Moment, Story
 from dronetrack.report.timeline import draw_timeline
 
-MOST_GAPS = 30  # the longest are told one by one
+MOST_GAPS = 12  # the longest are told one by one
 
 
 def sections(tell: Teller) -> list[Section]:
@@ -205,7 +205,7 @@ def _accuracy(tell: Teller) -> Section:
 
 
 def _accuracy_legend(tell: Teller) -> list[tuple[str, str]]:
-    looks = ("major", "minor", "inside", "bound", "shade", "passage-line")
+    looks = ("major", "range", "minor", "inside", "bound", "shade", "passage-line")
     return [(sign(look), tell.catalogue.say(f"legend.{look}")) for look in looks]
 
 
