@@ -32,6 +32,8 @@ from dronetrack.journal import Journal, purge, read_journal
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION, Sensor, measurements_of, merge
 from dronetrack.report import LANGUAGES, read_story, render, write_report
 from dronetrack.report.catalogue import read_catalogue
+from dronetrack.report.drawing import LOOKS
+from dronetrack.report.map import neighbours
 from dronetrack.report.sections import latencies
 from dronetrack.report.story import zone_of
 
@@ -217,6 +219,16 @@ def test_five_hours_without_authorisation_end_the_surveillance_in_the_story(expi
     ]
 
 
+def test_an_authorisation_on_the_way_lifts_the_five_hours_and_is_named(tmp_path):
+    z = drive(np.arange(-600.0, 600.0, EAST_MPS), step_s=1.0, drones=("HU-D1",))
+    given = Authorisation("RO", "HU", T0 + 30 * S, T0 + 30 * S, T0 + 24 * HOUR).to_plain()
+    acts = [after(25, "request", "HU"), after(30, "authorise", "RO", authorisation=given)]
+    story = read_story(write_journal(tmp_path / "run.journal", mandate("urgent"), z, acts), **READER)
+    assert [(one.issuer, one.until_us) for one in story.basis.grants] == [("RO", T0 + 24 * HOUR)]
+    assert [one.what for one in story.moments][-2:] == ["authorise", "deadline_changed"]
+    assert story.stints[-1].state == "joint"
+
+
 def test_a_refusal_and_the_way_back_are_both_told(refused):
     story = story_of(refused)
     assert [one.state for one in story.stints][-2:] == ["refused", "approaching"]
@@ -264,6 +276,10 @@ def test_every_innovation_is_judged_by_the_size_of_its_own_measurement(ordinary)
     assert len(story.components) == len(story.track)
 
 
+def test_crossings_at_one_place_share_a_picture_from_close_by(refused):
+    assert neighbours(story_of(refused)) == [[0, 1]]
+
+
 # Reading is logged, and only for those who may ---------------------------------------------------------------
 
 
@@ -296,6 +312,7 @@ def test_a_purged_journal_still_gives_a_report_without_places(ordinary, tmp_path
     assert all(len(one.lat_deg) == 0 for one in story.sources)
     text = Outline(render(story, read_catalogue("en"))).text
     assert "Positions have been removed by rule" in text
+    assert [(one.who, one.reason) for one in story.removals] == [("Pop", "retention")]
     assert "Nadlac II" not in text
     assert "HU → RO" in text
 
@@ -602,6 +619,16 @@ def test_words_have_the_contrast_of_level_aa_and_shapes_three_to_one(dark):
         assert contrast(colours[name], colours["paper"]) >= 4.5, name
     for name in ("home", "good", "bad", "nobody"):
         assert contrast(colours[name], colours["paper"]) >= 3.0, name
+
+
+def test_every_look_of_a_drawing_has_a_dark_twin_in_the_style_sheet():
+    css = (MESSAGES.parent / "report" / "page.css").read_text(encoding="utf-8")
+    assert [look for look in LOOKS if f".{look} {{" not in css and f".{look}," not in css] == []
+
+
+def test_words_on_bars_and_marks_have_the_contrast_of_level_aa():
+    for ground in ("home", "host", "other", "bad"):
+        assert contrast(LOOKS[f"on-{ground}"]["fill"], LOOKS[ground]["fill"]) >= 4.5, ground
 
 
 def test_all_messages_are_files_of_the_package():

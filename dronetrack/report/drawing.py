@@ -14,7 +14,7 @@ GOOD, BAD, CROSSING = "#009e73", "#d55e00", "#cc79a7"
 INK, QUIET, FAINT, PAPER = "#1b1f24", "#59636e", "#d8dde2", "#ffffff"
 
 # What a class means on paper. The style sheet of the page says the same names again for dark screens.
-_LOOKS: dict[str, dict[str, str]] = {
+LOOKS: dict[str, dict[str, str]] = {
     **{
         name: {"fill": colour}
         for name, colour in {
@@ -32,7 +32,7 @@ _LOOKS: dict[str, dict[str, str]] = {
             "on-host": INK,
             "on-other": INK,
             "on-ink": PAPER,
-            "on-bad": INK,
+            "on-bad": "#000000",
             "ground": "#f6f5f1",
             "lane": "#f3f4f5",
         }.items()
@@ -189,7 +189,7 @@ class Sheet:
     def _put(self, tag: str, look: str, attributes: dict[str, object]) -> ET.Element:
         looks: dict[str, object] = {"class": look} if look else {}
         for one in look.split():
-            looks |= _LOOKS[one]
+            looks |= LOOKS[one]
         return ET.SubElement(self._at, tag, _attributes({**looks, **attributes}))
 
 

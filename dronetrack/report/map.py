@@ -151,6 +151,36 @@ def draw_crossing(story: Story, catalogue: Catalogue, border: Border | None, num
     return sheet.markup()
 
 
+def neighbours(story: Story) -> list[list[int]]:
+    """Return the passages in groups that one picture from close by shows together.
+
+    Parameters
+    ----------
+    story : Story
+        The operation.
+
+    Returns
+    -------
+    list of list of int
+        Which passages; those whose place is not known are left out.
+    """
+    groups: list[list[int]] = []
+    for number, one in enumerate(story.passages):
+        if np.isfinite(one.lat_deg):
+            near = [group for group in groups if _apart_m(story.passages[group[0]], one) < 0.3 * CLOSE_M]
+            if near:
+                near[0].append(number)
+            else:
+                groups.append([number])
+    return groups
+
+
+def _apart_m(one: Passage, other: Passage) -> float:
+    """Return how far apart two passages are, well enough to choose pictures. [m]"""
+    x, y = _Chart(one.lat_deg, one.lon_deg, 1.0, 0.0).point(other.lat_deg, other.lon_deg)
+    return float(np.hypot(x - 0.5 * WIDTH, y))
+
+
 def _places(story: Story, catalogue: Catalogue) -> str:
     return (
         catalogue.listed([f"{one.leaving} → {one.entering} {one.place}".strip() for one in story.passages]) or NOTHING

@@ -24,6 +24,7 @@ from dronetrack.report.story import (
     Party,
     Passage,
     Refusal,
+    Removal,
     Seal,
     Source,
     Stint,
@@ -208,6 +209,10 @@ class _Told:
             sources=tuple(one.source(rows) for one in heard),
             refusals=tuple(self.refusals.values()),
             accesses=tuple(looks),
+            removals=tuple(
+                Removal(one["before_us"], one["who"], one["authority"], one["reason"], one["records"])
+                for one in proof.purges
+            ),
             components=_components(track, rows),
         )
 

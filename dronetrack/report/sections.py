@@ -6,10 +6,10 @@ import numpy as np
 
 from dronetrack.report.accuracy import consistency_of, draw_accuracy
 from dronetrack.report.legend import TIMELINE_SIGNS, sign
-from dronetrack.report.map import draw_crossing, draw_map, held_rows
+from dronetrack.report.map import draw_crossing, draw_map, held_rows, neighbours
 from dronetrack.report.parts import NOTHING, SIGNS, Cell, Figure, Section, Table, Teller
 from dronetrack.report.story import Duty, Moment, Story
-from dronetrack.report.timeline import draw_timeline
+from dronetrack.report.timeline import ENDED, draw_timeline
 
 MOST_GAPS = 12  # the longest are told one by one
 
@@ -24,7 +24,7 @@ def sections(tell: Teller) -> list[Section]:
         _accuracy(tell),
         _section(tell, "duties", tables=[_owed(tell), _grants(tell), _rules(tell)]),
         _section(tell, "refused", tables=[_refused_acts(tell), _refused_rows(tell)]),
-        _section(tell, "access", words=[tell.catalogue.say("access.words")], tables=[_accesses(tell)]),
+        _section(tell, "access", words=[tell.catalogue.say("access.words")], tables=[_accesses(tell), _removals(tell)]),
         _section(tell, "seal", tables=[_sealed(tell)]),
         _section(tell, "provenance", words=_attributions(tell), tables=[_parties(tell), _sensors(tell)]),
     ]
@@ -101,9 +101,11 @@ def _where(tell: Teller) -> Section:
         return _section(tell, "map", words=[say("map.purged")], tables=[_passages(tell)])
     figure = Figure(draw_map(story, tell.catalogue, tell.border), say("map.caption"), _map_legend(tell), moves=True)
     close = [
-        Figure(draw_crossing(story, tell.catalogue, tell.border, number), say("map.close_caption", n=number + 1))
-        for number, one in enumerate(story.passages)
-        if np.isfinite(one.lat_deg)
+        Figure(
+            draw_crossing(story, tell.catalogue, tell.border, group[0]),
+            say("map.close_caption", n=", ".join(str(number + 1) for number in group)),
+        )
+        for group in neighbours(story)
     ]
     return _section(tell, "map", figures=[figure, *close], tables=[_passages(tell)])
 
@@ -316,6 +318,21 @@ def _accesses(tell: Teller) -> Table:
     return Table(tell.catalogue.say("access.caption"), heads, rows, tell.empty("access"))
 
 
+def _removals(tell: Teller) -> Table:
+    rows = [
+        [
+            tell.when(one.before_us, dated=True),
+            Cell(one.who),
+            Cell(one.authority),
+            Cell(tell.catalogue.number(one.n_records)),
+            Cell(one.reason or NOTHING),
+        ]
+        for one in tell.story.removals
+    ]
+    heads = tell.heads("before", "who", "authority", "records", "reason")
+    return Table(tell.catalogue.say("removals.caption"), heads, rows, tell.empty("removals"))
+
+
 def _sealed(tell: Teller) -> Table:
     seal, catalogue = tell.story.seal, tell.catalogue
     whole = seal.first_bad is None
@@ -397,6 +414,9 @@ def latencies(story: Story) -> list[tuple[str, int, int]]:
         for what in ("notice", "request", "authorise", "offer", "accept")
         if what in done
     ]
+    ended = next((one.start_us for one in story.stints if one.state in ENDED and one.start_us >= crossed), None)
+    if ended is not None:
+        steps.append(("to_end", crossed, ended))
     if "offer" in done and "accept" in done:
         steps.append(("offer_to_accept", done["offer"], done["accept"]))
     if "accept" in done and len(after) and after[-1] >= done["accept"]:

@@ -266,6 +266,27 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Removal:
+    """Personal data were removed by rule.
+
+    Parameters
+    ----------
+    before_us : int
+        What was older went. [us, UTC]
+    who, authority, reason : str
+        Who removed it, under which authority, and why.
+    n_records : int
+        How many records were concerned.
+    """
+
+    before_us: int
+    who: str
+    authority: str
+    reason: str
+    n_records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seal:
     """Whether the record is whole.
 
@@ -365,7 +386,7 @@ class Story:
         Without rows once it has been purged.
     told_by : Access
         Who made the report, as what, and for what.
-    stints, passages, moments, duties, gaps, sources, refusals, accesses : tuple
+    stints, passages, moments, duties, gaps, sources, refusals, accesses, removals : tuple
         In time order.
     seal : Seal
         Whether the record is whole.
@@ -393,6 +414,7 @@ class Story:
     sources: tuple[Source, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     accesses: tuple[Access, ...] = ()
+    removals: tuple[Removal, ...] = ()
     components: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
     def role_of(self, authority: str) -> Role:
