@@ -1,5 +1,6 @@
 """The report: what the journal told is what the page says, escaped, self-contained, the same each time."""
 
+import dataclasses
 import datetime as dt
 import functools
 import html.parser
@@ -33,7 +34,7 @@ from dronetrack.measurements import LINE_OF_SIGHT, POSITION, Sensor, measurement
 from dronetrack.report import LANGUAGES, read_story, render, write_report
 from dronetrack.report.catalogue import read_catalogue
 from dronetrack.report.drawing import LOOKS
-from dronetrack.report.map import neighbours
+from dronetrack.report.map import border_of, neighbours
 from dronetrack.report.sections import latencies
 from dronetrack.report.story import zone_of
 
@@ -192,7 +193,7 @@ def test_an_ordinary_hand_over_is_told_with_crossing_custody_duties_and_refusals
     assert [(one.what, one.outcome) for one in story.duties] == [("report", "met")]
     assert [one.what for one in story.moments if one.kind == "refused"] == ["arrest"]
     assert {one.authority for one in story.refusals if one.first_us > T0 + 90 * S} == {"HU"}
-    assert story.seal.first_bad is None
+    assert story.seal.whole
     assert story.seal.closed
 
 
@@ -323,8 +324,27 @@ def test_a_damaged_journal_gives_a_report_that_says_so(ordinary, tmp_path):
     data[len(data) * 3 // 4] ^= 1
     path.write_bytes(data)
     story = read_story(path, **READER)
+    assert not story.seal.whole
     assert story.seal.first_bad is not None
     assert "Journal damaged" in Outline(render(story, read_catalogue("en"))).text
+
+
+def test_a_journal_of_measurements_alone_gives_a_report_without_custody(tmp_path):
+    with Journal.create(tmp_path / "run.journal", purpose="training", authority="HU") as journal:
+        journal.append_measurements(drive(np.arange(-300.0, 300.0, EAST_MPS), step_s=1.0))
+    text = Outline(page_of(tmp_path / "run.journal", "hu")).text
+    assert "A napló nem szól arról, ki vezette a megfigyelést." in text
+    assert "A napló nem nevez meg szabályrendszert" in text
+
+
+def test_an_authority_that_is_no_country_keeps_its_border_and_its_clock(ordinary):
+    told = story_of(ordinary)
+    parties = (dataclasses.replace(told.parties[0], code="BM-7", name="Bűnügyi Főosztály"), *told.parties[1:])
+    story = dataclasses.replace(told, home="BM-7", parties=parties)
+    assert border_of(story).home == "HU"
+    text = Outline(render(story, read_catalogue("en"))).text
+    assert "Bűnügyi Főosztály (BM-7)" in text
+    assert re.search(r"BM-7 \d\d:\d\d:\d\d · RO", text)
 
 
 # The page ----------------------------------------------------------------------------------------------------

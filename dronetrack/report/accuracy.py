@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack.report.catalogue import Catalogue
-from dronetrack.report.drawing import Sheet, polyline
+from dronetrack.report.drawing import WIDTH, Sheet, polyline
 from dronetrack.report.story import Story
-from dronetrack.report.timeline import LEFT, RIGHT, WIDTH, Clock, draw_times
+from dronetrack.report.timeline import LEFT, RIGHT, Clock, draw_times
 
 Floats = NDArray[np.float64]
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+WIDTH = 960.0  # of every picture, in its own pixels
+
 # Okabe and Ito's palette (jfly.uni-koeln.de/color): told apart by colour-blind readers too; never the only sign.
 HOME, HOST, OTHER, NOBODY = "#0072b2", "#e69f00", "#56b4e9", "#8a9199"
 GOOD, BAD, CROSSING = "#009e73", "#d55e00", "#cc79a7"

@@ -32,7 +32,7 @@ def _crossed(tell: Teller) -> str:
             "summary.crossed_at" if one.place else "summary.crossed",
             leaving=one.leaving,
             entering=one.entering,
-            time=tell.clock(one.time_us, 1),
+            time=tell.when(one.time_us, digits=1).words,
             spread=catalogue.number(1.96 * one.time_std_s, 1),
             probability=tell.probability(one.probability),
             place=one.place,
@@ -49,7 +49,7 @@ def _custody(tell: Teller) -> str:
         return say("summary.no_custody")
     fields = {
         "state": tell.catalogue.name("state", last.state),
-        "time": tell.clock(last.start_us),
+        "time": tell.when(last.start_us).words,
         "article": tell.cited(last.article),
         "cause": tell.cause(last.cause),
         "holder": tell.authority(last.holder) if last.holder else "",
@@ -74,7 +74,7 @@ def _duties(tell: Teller) -> str:
 
 def _quality(tell: Teller) -> str:
     story, catalogue = tell.story, tell.catalogue
-    whole = catalogue.say("summary.whole" if story.seal.first_bad is None else "summary.broken")
+    whole = catalogue.say("summary.whole" if story.seal.whole else "summary.broken")
     if not len(story.track):
         return catalogue.say("summary.purged", record=whole)
     longest_us = max((one.end_us - one.start_us for one in story.gaps), default=0)
@@ -91,7 +91,7 @@ def badges(tell: Teller) -> list[Cell]:
     """Return what a reader wants to know first, as words with signs."""
     story, catalogue = tell.story, tell.catalogue
     bad = [one for one in story.duties if one.outcome in ("late", "missed")]
-    whole = story.seal.first_bad is None
+    whole = story.seal.whole
     duties = catalogue.say("badge.duties_met" if not bad else "badge.duties_missed", n=len(bad))
     last = story.stints[-1] if story.stints else None
     return [

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from dronetrack.border import Border
 from dronetrack.errors import InputError
 from dronetrack.report.catalogue import Catalogue
-from dronetrack.report.drawing import Sheet, polyline, text_width
+from dronetrack.report.drawing import WIDTH, Sheet, polyline
+from dronetrack.report.labels import Labels
 from dronetrack.report.parts import NOTHING
 from dronetrack.report.story import Passage, Source, Story
 from dronetrack.report.timeline import step_us
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-WIDTH, LOWEST, HIGHEST = 960.0, 380.0, 640.0
+LOWEST, HIGHEST = 380.0, 640.0  # height of a map [px]
 CLOSE_M = 450.0  # half the width of the picture of one crossing
 BAND_ROWS = 600  # rows whose ellipses make the band
 
@@ -88,8 +89,9 @@ def border_of(story: Story) -> Border | None:
     Border or None
         With its attribution.
     """
+    countries = {one.role: one.country for one in story.parties}
     try:
-        return Border.between(story.home, story.host)
+        return Border.between(countries.get("home", ""), countries.get("host", ""))
     except InputError:
         return None
 
@@ -190,7 +192,7 @@ def _places(story: Story, catalogue: Catalogue) -> str:
 def _draw(sheet: Sheet, story: Story, catalogue: Catalogue, border: Border | None, chart: _Chart) -> None:
     sheet.rect(0.0, 0.0, WIDTH, chart.height, "ground")
     frame = sheet.group(clip_path=sheet.clip("frame", 0.0, 0.0, WIDTH, chart.height))
-    labels = _Labels(chart.height)
+    labels = Labels(chart.height)
     if border is not None:
         _draw_border(frame, border, chart)
     for source in story.sources:
@@ -238,7 +240,7 @@ def _cut(vertices: Floats, offsets: NDArray[np.int64]) -> list[Floats]:
     return [part for part in np.split(vertices, offsets[1:-1]) if len(part) > 1]
 
 
-def _draw_posts(sheet: Sheet, border: Border, story: Story, chart: _Chart, labels: "_Labels") -> None:
+def _draw_posts(sheet: Sheet, border: Border, story: Story, chart: _Chart, labels: Labels) -> None:
     """Draw the official crossing points that the target did not take."""
     taken = {one.place for one in story.passages}
     for name, lat_deg, lon_deg in border.posts:
@@ -322,7 +324,7 @@ def held_rows(story: Story) -> Iterator[tuple[str, NDArray[np.int64]]]:
 
 
 def _draw_passage(
-    sheet: Sheet, passage: Passage, story: Story, catalogue: Catalogue, chart: _Chart, labels: "_Labels"
+    sheet: Sheet, passage: Passage, story: Story, catalogue: Catalogue, chart: _Chart, labels: Labels
 ) -> None:
     x, y = chart.point(passage.lat_deg, passage.lon_deg)
     inside = story.track.time_us[0] <= passage.time_us <= story.track.time_us[-1]
@@ -337,7 +339,7 @@ def _draw_passage(
     labels.write(sheet, x, y, lines, bold=True, size=12.5)
 
 
-def _draw_ends(sheet: Sheet, story: Story, catalogue: Catalogue, chart: _Chart, labels: "_Labels") -> None:
+def _draw_ends(sheet: Sheet, story: Story, catalogue: Catalogue, chart: _Chart, labels: Labels) -> None:
     track = story.track
     for row, key in ((0, "map.first"), (-1, "map.last")):
         x, y = chart.point(track.lat_deg[row], track.lon_deg[row])
@@ -347,7 +349,7 @@ def _draw_ends(sheet: Sheet, story: Story, catalogue: Catalogue, chart: _Chart, 
         labels.write(sheet, x, y, [f"{catalogue.say(key)} {catalogue.clock(int(track.time_us[row]))}"])
 
 
-def _draw_place(sheet: Sheet, source: Source, story: Story, chart: _Chart, labels: "_Labels") -> None:
+def _draw_place(sheet: Sheet, source: Source, story: Story, chart: _Chart, labels: Labels) -> None:
     """Draw where a drone (triangle) or a unit (square) was last."""
     known = np.flatnonzero(np.isfinite(source.lat_deg))
     if not len(known):
@@ -370,7 +372,7 @@ def _draw_ticks(sheet: Sheet, story: Story, chart: _Chart) -> list[tuple[int, fl
     return found
 
 
-def _reserve(labels: "_Labels", story: Story, chart: _Chart, ticks: list[tuple[int, float, float]]) -> None:
+def _reserve(labels: Labels, story: Story, chart: _Chart, ticks: list[tuple[int, float, float]]) -> None:
     """Keep words off the marks."""
     for passage in story.passages:
         labels.reserve(*chart.point(passage.lat_deg, passage.lon_deg), 11.0)
@@ -383,7 +385,7 @@ def _reserve(labels: "_Labels", story: Story, chart: _Chart, ticks: list[tuple[i
 
 
 def _write_times(
-    sheet: Sheet, ticks: list[tuple[int, float, float]], story: Story, catalogue: Catalogue, labels: "_Labels"
+    sheet: Sheet, ticks: list[tuple[int, float, float]], story: Story, catalogue: Catalogue, labels: Labels
 ) -> None:
     """Write the time of day beside its mark, where there is room."""
     seconds = step_us(story.end_us - story.begin_us) < 60_000_000
@@ -436,66 +438,6 @@ def round_length(metres: float) -> float:
     """
     power = 10.0 ** np.floor(np.log10(metres))
     return float(next(step * power for step in (5.0, 2.0, 1.0) if step * power <= metres))
-
-
-class _Labels:
-    """Words on a map that do not run over each other: each takes the first free place about its mark."""
-
-    def __init__(self, height: float) -> None:
-        self.height = height
-        # The scale and the buttons.
-        self.taken = [(WIDTH - 220.0, height - 36.0, WIDTH, height), (0.0, height - 150.0, 56.0, height)]
-
-    def reserve(self, x: float, y: float, half: float) -> None:
-        self.taken.append((x - half, y - half, x + half, y + half))
-
-    def write(
-        self,
-        sheet: Sheet,
-        x: float,
-        y: float,
-        lines: list[str],
-        *,
-        look: str = "ink",
-        size: float = 11.5,
-        bold: bool = False,
-        must: bool = True,
-    ) -> None:
-        """Write lines near a mark; where nothing is free, in the first place if they must stand, else not at all."""
-        if not (0.0 <= x <= WIDTH and 0.0 <= y <= self.height):
-            return
-        width = max(text_width(line, size, bold=bold) for line in lines) + 6.0
-        tall = 1.25 * size * len(lines) + 4.0
-        places = [(dx, dy) for dx, dy in _around(width, tall) if self._free(x + dx, y + dy, width, tall)]
-        if not places and not must:
-            return
-        dx, dy = places[0] if places else (12.0, -tall - 6.0)
-        self.taken.append((x + dx, y + dy, x + dx + width, y + dy + tall))
-        label = sheet.fixed(x, y)
-        label.rect(dx, dy, width, tall, "veil", rx=2.5)
-        for row, line in enumerate(lines):
-            weight = "bold" if bold else "normal"
-            label.text(dx + 3.0, dy + 1.25 * size * (row + 1) - 1.0, line, look, size=size, font_weight=weight)
-
-    def _free(self, x: float, y: float, width: float, tall: float) -> bool:
-        if x < 2.0 or y < 2.0 or x + width > WIDTH - 2.0 or y + tall > self.height - 2.0:
-            return False
-        return all(x + width < a or c < x or y + tall < b or d < y for a, b, c, d in self.taken)
-
-
-def _around(width: float, tall: float) -> Iterator[tuple[float, float]]:
-    """Yield offsets of a label's corner from its mark, near ones first."""
-    for away in (11.0, 26.0, 46.0, 72.0):
-        yield from (
-            (away, -0.5 * tall),
-            (-0.5 * width, away),
-            (-0.5 * width, -away - tall),
-            (-away - width, -0.5 * tall),
-            (away, -away - tall),
-            (away, away),
-            (-away - width, -away - tall),
-            (-away - width, away),
-        )
 
 
 def _way(lat_deg: Floats, lon_deg: Floats, *, chart: _Chart) -> str:

@@ -80,7 +80,8 @@ def read_story(
         raise InputError(f"a report is made by a supervisor or an auditor; got {role!r}.")
     reader = {"who": who, "role": role, "purpose": purpose, "time_us": time_us}
     proof = verify_journal(path)
-    accesses = _accesses(list(read_accesses(path, **reader))[:-1])  # the last is this very reading
+    accesses = _accesses(list(read_accesses(path, **reader)))
+    accesses.remove(Access(time_us, who, role, purpose, "accesses"))  # this very reading
     told = _Told()
     try:
         for record in read_journal(path, **reader):
@@ -117,8 +118,10 @@ class _Told:
         """Take one record in."""
         self.last_us = max(self.last_us, record.time_us)
         self.n_purged += record.purged
-        # Once a track has come, nothing has to be gone through again.
-        self.replayable = [] if self.tracks else [*self.replayable, record]
+        if self.tracks:
+            self.replayable.clear()  # nothing has to be gone through again
+        else:
+            self.replayable.append(record)
         if record.kind == "opened":
             self.about = record.facts
         elif record.kind == "operation":
@@ -444,7 +447,5 @@ def _accesses(records: Sequence[Record]) -> list[Access]:
 
 
 def _seal(proof: Verification, purged: int) -> Seal:
-    bad = proof.first_bad
-    if not proof.ok and bad is None:
-        bad = proof.n_records
-    return Seal(proof.n_records, proof.digest, bad, proof.closed, purged, len(proof.repairs))
+    figures = proof.n_records, proof.digest, proof.first_bad
+    return Seal(proof.ok, *figures, closed=proof.closed, purged=purged, repairs=len(proof.repairs))

@@ -335,8 +335,9 @@ def _removals(tell: Teller) -> Table:
 
 def _sealed(tell: Teller) -> Table:
     seal, catalogue = tell.story.seal, tell.catalogue
-    whole = seal.first_bad is None
-    verdict = catalogue.say("seal.whole" if whole else "seal.broken", n=seal.first_bad)
+    whole = seal.whole
+    fault = "seal.doubtful" if seal.first_bad is None else "seal.broken"
+    verdict = catalogue.say("seal.whole" if whole else fault, n=seal.first_bad)
     look, sign = ("good", SIGNS["whole"]) if whole else ("bad", SIGNS["broken"])
     rows = [
         [

@@ -292,6 +292,8 @@ class Seal:
 
     Parameters
     ----------
+    whole : bool
+        Whether every record proved itself, here and in the log of accesses.
     n_records : int
         Records found good.
     digest : str
@@ -306,6 +308,7 @@ class Seal:
         How often a torn end was cut off.
     """
 
+    whole: bool
     n_records: int
     digest: str
     first_bad: int | None = None

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack.report.catalogue import Catalogue
-from dronetrack.report.drawing import Sheet, rows_without_overlap, text_width
+from dronetrack.report.drawing import WIDTH, Sheet, rows_without_overlap, text_width
 from dronetrack.report.story import Duty, Passage, Stint, Story
 
-WIDTH = 960.0
 LEFT, RIGHT = 128.0, 12.0
 LANE, DUTY_ROW, MARK_ROW = 52.0, 20.0, 22.0
 
