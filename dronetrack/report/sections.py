@@ -370,7 +370,7 @@ def _sensors(tell: Teller) -> Table:
     rows = [
         [
             Cell(one.name),
-            Cell(one.authority),
+            Cell(one.authority or NOTHING),
             Cell(tell.catalogue.say(f"source.{one.kind}")),
             Cell(tell.catalogue.number(one.n_rows)),
             tell.when(one.first_us),
