@@ -429,3 +429,56 @@ class TestMissionFile:
     def test_the_operation_alone_is_read_too(self, demo):
         operation = Operation.read(demo / "mission.toml")
         assert (operation.mandate.home, operation.mandate.host, operation.custody) == ("HU", "RO", "home")
+
+
+class TestPackages:
+    """Home's centre offers, the host's own centre goes on: two operations, two journals, one track."""
+
+    def test_the_host_goes_on_from_a_package_without_a_jump(self, tmp_path):
+        from dronetrack.handover import new_key
+
+        key, rows = new_key(), drive_rows()
+        before, after = rows.take(rows.time_us <= us(125.0)), rows.take(rows.time_us > us(125.0))
+        home = Following(ordinary(leave()), Tracker())
+        home.update(before)
+        data = home.offer(key, time_us=us(125.0), serial=1, name="exercise")
+        assert home.operation.custody == "offered"
+        trusted = {"HU": key.public_key()}
+        with Journal.create(tmp_path / "ro.journal", purpose="test", authority="RO", sync="never") as journal:
+            host = Following.accept(
+                data, ordinary(leave()), trusted=trusted, time_us=us(126.0), name="exercise", journal=journal
+            )
+            assert (host.operation.custody, host.operation.holder) == ("accepted", "RO")
+            assert host.tracker.now().state.tobytes() == home.tracker.now().state.tobytes()
+            assert host.tracker.now().track_id == home.tracker.now().track_id
+            joint = next(event for event in host.operation.events if event.kind == "handover_joint")
+            there = next(event for event in home.operation.events if event.kind == "handover_joint")
+            assert joint.facts["crossed_early_us"] == there.facts["crossed_early_us"]
+            romania = after.of("RO radar")
+            parts = host.update(romania).track + host.finish()
+            journal.commit()
+        assert host.operation.custody == "host"
+        times = np.concatenate([part.time_us for part in parts])
+        assert times[0] - us(125.0) <= 1_000_000
+        assert np.diff(times).max() <= 210_000
+        records = list(read_journal(tmp_path / "ro.journal", role="auditor", who="a", purpose="replay", time_us=0))
+        again = replay(records, border=LINE)
+        assert again.agrees
+        assert list(again.events) == list(host.operation.events)
+        assert TestFollowing.bits(again.track) == TestFollowing.bits(parts)
+
+    def test_nothing_is_offered_before_the_border_nor_accepted_without_a_basis(self):
+        from dronetrack.handover import new_key
+
+        key, rows = new_key(), drive_rows()
+        home = Following(ordinary(leave()), Tracker())
+        home.update(rows.take(rows.time_us <= us(90.0)))
+        with pytest.raises(NotAuthorisedError, match="needs 'joint'"):
+            home.offer(key, time_us=us(90.0), serial=1, name="exercise")
+        home.update(rows.take((rows.time_us > us(90.0)) & (rows.time_us <= us(125.0))))
+        data = home.offer(key, time_us=us(125.0), serial=1, name="exercise")
+        trusted = {"HU": key.public_key()}
+        with pytest.raises(NotAuthorisedError, match="may not offer"):
+            Following.accept(data, ordinary(), trusted=trusted, time_us=us(126.0), name="exercise")
+        with pytest.raises(NotAuthorisedError, match="stale"):
+            Following.accept(data, ordinary(leave()), trusted=trusted, time_us=us(726.0), name="exercise")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack import geodesy
-from dronetrack.border import Border, Crossings
+from dronetrack.border import Border, Crossing
 from dronetrack.errors import FormatError, InputError, NotAuthorisedError, OrderError
 from dronetrack.handover.custody import (
     ABROAD,
@@ -141,6 +141,11 @@ class Operation:
         return self._holder.last
 
     @property
+    def changed_us(self) -> int:
+        """When custody last changed. [us, UTC]"""
+        return self._state.times_us[-1]
+
+    @property
     def until_us(self) -> int | None:
         """When home's permission abroad ends; None while it needs none. [us, UTC]"""
         return self._leave.until_us if self._abroad else None
@@ -180,14 +185,14 @@ class Operation:
         """
         return np.array(self._holder.values, dtype=object)[self._holder.index(time_us)].tolist()
 
-    def update(self, track: Track, crossings: Crossings | None = None, *, heard: Collection[str] = ()) -> Events:
+    def update(self, track: Track, crossings: Iterable[Crossing] = (), *, heard: Collection[str] = ()) -> Events:
         """Judge custody by new rows of the track.
 
         Parameters
         ----------
         track : Track
             New rows, in time order; live, mostly one.
-        crossings : Crossings, optional
+        crossings : Crossings or iterable of Crossing, optional
             What the watch made of them.
         heard : collection of str, optional
             Authorities from whose sensors the track has taken measurements since the last update.
@@ -199,7 +204,7 @@ class Operation:
         """
         start = len(self._log)
         if len(track):
-            self._look(track, sorted(crossings or (), key=lambda one: one.known))
+            self._look(track, sorted(crossings, key=lambda one: one.known))
         if self.mandate.host in heard and self.awaits_host:
             self._move(self._now_us, "host_follows")
         return self._since(start)
@@ -384,7 +389,7 @@ class Operation:
         rows = zip(
             track.time_us.tolist(), lat_deg.tolist(), lon_deg.tolist(), distance_m.tolist(), confirmed, strict=True
         )
-        if self._target is None:
+        if self._target is None and not crossings:
             self._begin_abroad(track, float(distance_m[0]))
         for time_us, lat, lon, distance, seen in rows:
             while crossings and int(crossings[0].known.astype(np.int64)) <= time_us:
@@ -418,7 +423,7 @@ class Operation:
         elif self.custody == APPROACHING and distance_m < -RECEDED * near_m:
             self._move(time_us, "receded", distance_m=round(-distance_m, 1))
 
-    def _cross(self, crossing: Any) -> None:  # noqa: ANN401 - a row of Crossings
+    def _cross(self, crossing: Crossing) -> None:
         known_us = int(crossing.known.astype(np.int64))
         early_us, late_us = (int(edge.astype(np.int64)) for edge in crossing.time_95)
         facts = {
