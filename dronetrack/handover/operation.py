@@ -30,6 +30,7 @@ from dronetrack.handover.custody import (
     Verdict,
     transition,
 )
+from dronetrack.handover.duties import Duties
 from dronetrack.handover.events import NO_EVENTS, Event, Events
 from dronetrack.handover.leave import FOREVER, Leave
 from dronetrack.handover.mandate import Authorisation, Mandate, read_mandate
@@ -82,7 +83,6 @@ class Operation:
         if (border.home, border.host) != countries:
             raise InputError(f"the border lies between {border.home} and {border.host}, the operation {countries}.")
         self.mandate, self.border = mandate, border
-        self.duties: list[Duty] = []
         self._permits = Permits(mandate, border)
         self._roles = {"home": mandate.home, "host": mandate.host}
         self._log: list[Event] = []
@@ -91,6 +91,7 @@ class Operation:
         self._now_us = self._seen_us = NEVER
         self._target: tuple[float, float] | None = None
         self._leave = Leave(mandate)
+        self._duties = Duties(mandate.home, mandate.host)
         self._requested_us, self._disclosed = NEVER, False
         rule = self._rule(("own_territory",))
         at_home = "the target is in the other country, and nothing was disclosed"
@@ -154,6 +155,11 @@ class Operation:
     def events(self) -> Events:
         """All that has happened."""
         return Events.of(self._log)
+
+    @property
+    def duties(self) -> list[Duty]:
+        """What home owes, or owed, the host."""
+        return self._duties.all
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -498,7 +504,7 @@ class Operation:
         """Home has left the host's country, or may do nothing there any more: a report is owed."""
         if self._leave.basis == URGENT and state in ENDED:
             self._leave.urgent_spent = True
-        if not any(duty.kind == "report" and duty.open for duty in self.duties):
+        if self._duties.open("report") is None:
             self._owe("report", time_us, time_us)
         self._leave.end()
 
@@ -507,16 +513,14 @@ class Operation:
         rule = self.mandate.rules.first([kind], self._leave.basis)
         if rule is None:
             return
-        due_us = since_us + round((rule.due_s or 0.0) * 1e6)
-        duty = Duty(kind, rule.article, self.mandate.home, self.mandate.host, since_us, due_us, rule.policy)
-        self.duties.append(duty)
-        facts = {"owed_to": duty.owed_to, "since_us": since_us, "due_us": due_us, "policy": rule.policy}
+        duty = self._duties.begin(rule, since_us)
+        facts = {"owed_to": duty.owed_to, "since_us": since_us, "due_us": duty.due_us, "policy": duty.policy}
         self._note(known_us, f"{kind}_owed", duty.owed_by, rule.article, "", facts)
         if kind == "request" and self._requested_us > NEVER:
             self._fulfil("request", self._requested_us, known_us, {})
 
     def _fulfil(self, kind: str, done_us: int, time_us: int, facts: Mapping[str, Any]) -> bool:
-        duty = next((one for one in self.duties if one.kind == kind and one.open), None)
+        duty = self._duties.open(kind)
         if duty is None:
             return False
         duty.done_us = done_us
@@ -526,23 +530,24 @@ class Operation:
 
     def _next_due_us(self) -> int:
         """When something falls due of itself."""
-        due = [duty.due_us for duty in self.duties if duty.open and not duty.missed]
+        due_us, duty = FOREVER, self._duties.next
+        if duty is not None:
+            due_us = duty.due_us
         if self._abroad:
-            due.append(self._leave.until_us)
+            due_us = min(due_us, self._leave.until_us)
         if self._seen_us > NEVER and transition(self.custody, "target_lost"):
-            due.append(max(self._seen_us + round(self.mandate.lost_s * 1e6), self._state.times_us[-1]))
-        return min(due, default=FOREVER)
+            due_us = min(due_us, max(self._seen_us + round(self.mandate.lost_s * 1e6), self.changed_us))
+        return due_us
 
     def _fall_due(self, time_us: int) -> None:
         """Do what falls due at a time: missed duties first, then the end of a permission, then a lost target."""
-        for duty in self.duties:
-            if duty.open and not duty.missed and duty.due_us <= time_us:
-                duty.missed = True
-                facts = {"due_us": duty.due_us, "policy": duty.policy}
-                known_us = max(time_us, self._now_us)
-                self._note(known_us, f"{duty.kind}_missed", duty.owed_by, duty.article, "deadline passed", facts)
-                return
-        if self._abroad and self._leave.until_us <= time_us:
+        duty = self._duties.next
+        if duty is not None and duty.due_us <= time_us:
+            duty.missed = True
+            facts = {"due_us": duty.due_us, "policy": duty.policy}
+            known_us = max(time_us, self._now_us)
+            self._note(known_us, f"{duty.kind}_missed", duty.owed_by, duty.article, "deadline passed", facts)
+        elif self._abroad and self._leave.until_us <= time_us:
             self._reach_end(time_us)
         else:
             self._move(time_us, "target_lost")
@@ -594,9 +599,7 @@ class Operation:
         """Say what an act that moves no custody would need and does not find."""
         return {
             "notice": "" if self._leave.was_urgent or self._abroad else "the border has not been crossed",
-            "report": ""
-            if any(duty.kind == "report" and duty.open for duty in self.duties)
-            else "nothing to report yet",
+            "report": "" if self._duties.open("report") else "nothing to report yet",
             "refuse": "" if self._requested_us > NEVER else "nothing was requested",
             "revoke": "" if self._leave.in_force(self._now_us) else "there is no authorisation in force",
         }.get(act, "")
