@@ -29,6 +29,7 @@ from dronetrack.handover import (
     ACTS,
     STATES,
     TRANSITIONS,
+    Area,
     Decision,
     Following,
     Mandate,
@@ -238,6 +239,14 @@ class TestViews:
         operation.act("notice", us(130.0), "HU")
         assert operation.view(self.track(), "RO", "request of HU").time_us[0] == us(130.0)
 
+    def test_an_authorisation_discloses_the_approach_as_long_as_it_holds(self):
+        operation = Drive(ordinary(leave(stop_s=80.0))).until(60)
+        assert operation.may("RO", "read", us(60.0)).record.startswith("authorisation of RO for HU")
+        assert not operation.may("RO", "read", us(80.0)).allowed
+        operation = Drive(ordinary(leave())).until(60)
+        operation.act("revoke", us(61.0), "RO")
+        assert not operation.may("RO", "read", us(62.0)).allowed
+
     def test_each_look_is_recorded_with_its_purpose_also_the_refused(self):
         operation = abroad(ordinary(leave()))
         operation.view(self.track(), "HU", "file 12/2026")
@@ -250,6 +259,33 @@ class TestViews:
         ]
         with pytest.raises(InputError, match="purpose"):
             operation.view(self.track(), "HU", " ")
+
+
+class TestZones:
+    def test_areas_may_overlap_have_holes_and_be_collections(self):
+        def square(west, east):
+            return [[west, 45.0], [east, 45.0], [east, 46.0], [west, 46.0], [west, 45.0]]
+
+        hole = [[20.4, 45.4], [20.6, 45.4], [20.6, 45.6], [20.4, 45.6], [20.4, 45.4]]
+        first = {"type": "Polygon", "coordinates": [square(20.0, 21.0), hole]}
+        second = {"type": "MultiPolygon", "coordinates": [[square(20.8, 22.0)]]}
+        features = [{"type": "Feature", "properties": {}, "geometry": one} for one in (first, second)]
+        area = Area(json.dumps({"type": "FeatureCollection", "features": features}))
+        lat, lon = np.array([45.5, 45.5, 45.5, 45.5, np.nan]), np.array([20.1, 20.5, 20.9, 23.0, 20.1])
+        assert area.contains(lat, lon).tolist() == [True, False, True, False, False]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("{", "no GeoJSON"),
+            ('{"type": "LineString", "coordinates": [[20, 45], [21, 45]]}', "needs polygons; got LineString"),
+            ('{"type": "GeometryCollection", "geometries": []}', "needs polygons; got nothing"),
+            ('{"type": "Polygon", "coordinates": [[[0, 99], [1, 99], [1, 98], [0, 99]]]}', "no longitude and latitude"),
+        ],
+    )
+    def test_what_is_no_area_is_refused(self, text, words):
+        with pytest.raises(FormatError, match=words):
+            Area(text)
 
 
 class TestFollowing:

@@ -34,8 +34,9 @@ from dronetrack.handover.duties import Duties
 from dronetrack.handover.events import NO_EVENTS, Event, Events
 from dronetrack.handover.leave import FOREVER, Leave
 from dronetrack.handover.mandate import Authorisation, Mandate, read_mandate
-from dronetrack.handover.permits import NOT_PART, Permits, Refusal
+from dronetrack.handover.permits import Permits, Refusal
 from dronetrack.handover.rules import AUTHORISED, URGENT, Rule
+from dronetrack.handover.standing import CONTRIBUTE, READ, Standing
 from dronetrack.measurements import Measurements
 from dronetrack.tomlfile import TomlFile
 from dronetrack.tracks import CONFIRMED, Track
@@ -92,16 +93,8 @@ class Operation:
         self._target: tuple[float, float] | None = None
         self._leave = Leave(mandate)
         self._duties = Duties(mandate.home, mandate.host)
-        self._requested_us, self._disclosed = NEVER, False
-        rule = self._rule(("own_territory",))
-        at_home = "the target is in the other country, and nothing was disclosed"
-        self._own = {
-            role: Verdict(True, rule.name, rule.article, "in its own country", f"national law of {country}")
-            for role, country in zip(self._roles, countries, strict=True)
-        }
-        self._closed = Verdict(False, rule.name, rule.article, at_home)
-        self._contribute = {who: History(self._own[role]) for role, who in self._roles.items()}
-        self._read = {mandate.home: History(self._own["home"]), mandate.host: History(self._closed)}
+        self._standing = Standing(mandate, self._leave)
+        self._requested_us = NEVER
 
     @classmethod
     def read(cls, path: str | pathlib.Path) -> Self:
@@ -252,7 +245,7 @@ class Operation:
 
     def permitted(self, measurements: Measurements) -> NDArray[np.bool_]:
         """(n,) bool: which rows their authority may contribute, by time, place and rule; see `permit`."""
-        return self._permits.judge(measurements, self._standing_to_contribute, self._target, self._leave.given)
+        return self._permits.judge(measurements, self._standing.contributing, self._target, self._leave.given)
 
     def may(self, authority: str, act: str, time_us: int | None = None) -> Verdict:
         """Tell whether an authority may do something as things stand.
@@ -276,8 +269,10 @@ class Operation:
         InputError
             If nobody knows such an act.
         """
-        if act in ("contribute", "read"):
-            codes, verdicts = self._standing(authority, act, np.array([self._now_us if time_us is None else time_us]))
+        if act in (CONTRIBUTE, READ):
+            codes, verdicts = self._standing.of(
+                authority, act, np.array([self._now_us if time_us is None else time_us])
+            )
             return verdicts[codes[0]]
         forbidden = self.mandate.rules.forbidding(act)
         if forbidden is not None:
@@ -370,7 +365,7 @@ class Operation:
         """
         if not purpose.strip():
             raise InputError("a look at a track needs a purpose (Directive (EU) 2016/680, Article 25).")
-        codes, verdicts = self._standing(authority, "read", track.time_us)
+        codes, verdicts = self._standing.of(authority, READ, track.time_us)
         mask = np.array([one.allowed for one in verdicts])[codes]
         about = {"purpose": purpose, "rows": int(mask.sum()), "rows_withheld": int(np.sum(~mask))}
         self._note(self._now_us, "consulted", authority, "", "view", about)
@@ -452,7 +447,7 @@ class Operation:
         if not self._leave.cross(known_us, early_us):
             self._move(known_us, "crossed_unauthorised", **facts)
             return
-        self._disclosed = self._leave.basis == AUTHORISED
+        self._standing.disclosed = self._leave.basis == AUTHORISED
         self._move(known_us, f"crossed_{self._leave.basis}", **facts, until_us=self._leave.until_us)
         for kind in ("notice", "request"):
             self._owe(kind, early_us, known_us)
@@ -471,34 +466,11 @@ class Operation:
         self._state.put(time_us, target)
         if target != LOST:
             self._holder.put(time_us, self._roles.get(HOLDER.get(target, ""), ""))
-            self._stand(time_us, target, Verdict(False, rule.name, rule.article, f"{cause.replace('_', ' ')}"))
+            self._standing.change(time_us, target, Verdict(False, rule.name, rule.article, cause.replace("_", " ")))
         self._note(time_us, f"handover_{target}", self._roles[line.by], rule.article, cause, {"from": last, **facts})
         if was_abroad and not self._abroad:
             self._end_abroad(time_us, target)
         return True
-
-    def _stand(self, time_us: int, state: str, ended: Verdict) -> None:
-        """Say what home and host may do from now on."""
-        home, host = self.mandate.home, self.mandate.host
-        if state in (HOME, APPROACHING):
-            mine = self._own["home"]
-        elif state in ABROAD:
-            mine = self._leave.verdict()
-        else:
-            mine = ended
-        self._contribute[home].put(time_us, mine)
-        self._read[home].put(time_us, mine)
-        self._read[host].put(time_us, self._disclosure(time_us, state))
-
-    def _disclosure(self, time_us: int, state: str) -> Verdict:
-        """Find what lets the host read: its authorisation, a notice or request, or its own country."""
-        leave = self._leave.in_force(time_us)
-        if state == APPROACHING and leave is not None:
-            rule = self._rule((AUTHORISED,))
-            return Verdict(True, rule.name, rule.article, "it authorised the surveillance", str(leave))
-        if state in (HOME, APPROACHING) or (state in ABROAD and not self._disclosed):
-            return self._closed
-        return self._own["host"]
 
     def _end_abroad(self, time_us: int, state: str) -> None:
         """Home has left the host's country, or may do nothing there any more: a report is owed."""
@@ -562,9 +534,9 @@ class Operation:
     def _take_leave(self, time_us: int, given: Authorisation) -> None:
         """Go on abroad on an authorisation that has come."""
         self._leave.take(given)
-        self._disclosed = True
+        self._standing.disclosed = True
         rule = self._rule((AUTHORISED,))
-        self._stand(time_us, self._real_state, NOT_PART)
+        self._standing.change(time_us, self._real_state)
         self._note(
             time_us, "deadline_changed", given.issuer, rule.article, "authorised", {"until_us": self._leave.until_us}
         )
@@ -610,6 +582,7 @@ class Operation:
             self._authorise(time_us, by, verdict, facts)
         elif kind in ("revoke", "refuse") and not self._abroad:
             self._withdraw_leave(kind, time_us)
+            self._standing.disclose(time_us, self._real_state)
             self._note(time_us, f"act_{kind}", by, verdict.article, kind, facts)
         elif kind in UNDECIDED:
             self._tell(kind, time_us, by, verdict, facts)
@@ -638,7 +611,7 @@ class Operation:
         ):
             self._take_leave(time_us, given)
         elif self.custody == APPROACHING:
-            self._read[self.mandate.host].put(time_us, self._disclosure(time_us, APPROACHING))
+            self._standing.disclose(time_us, APPROACHING)
 
     def _tell(self, kind: str, time_us: int, by: str, verdict: Verdict, facts: Mapping[str, Any]) -> None:
         """Note a request, notice or report; each fulfils the duty of its name, and the first two disclose."""
@@ -647,34 +620,8 @@ class Operation:
         if not self._fulfil(kind, time_us, time_us, facts):
             self._note(time_us, f"act_{kind}", by, verdict.article, kind, facts)
         if kind != "report" and self._abroad:
-            self._disclosed = True
-            self._read[self.mandate.host].put(time_us, self._disclosure(time_us, self._real_state))
-
-    def _standing_to_contribute(self, authority: str, time_us: Ints) -> tuple[NDArray[np.intp], list[Verdict]]:
-        return self._standing(authority, "contribute", time_us)
-
-    def _standing(self, authority: str, what: str, time_us: Ints) -> tuple[NDArray[np.intp], list[Verdict]]:
-        """Return for each time the index of what held for an authority, and the verdicts."""
-        histories = self._contribute if what == "contribute" else self._read
-        if authority not in histories:
-            return self._third_standing(authority, time_us)
-        history = histories[authority]
-        codes, verdicts = history.index(time_us), history.values
-        if authority == self.mandate.home and self._abroad and len(time_us) and time_us[-1] >= self._leave.until_us:
-            codes = np.where(time_us >= self._leave.until_us, len(verdicts), codes)
-            verdicts = [*verdicts, self._leave.over()]
-        return codes, verdicts
-
-    def _third_standing(self, authority: str, time_us: Ints) -> tuple[NDArray[np.intp], list[Verdict]]:
-        """Third authorities need an authorisation of home or host."""
-        rule = self._rule((AUTHORISED, "own_territory"))
-        codes, verdicts = np.zeros(len(time_us), dtype=np.intp), [NOT_PART]
-        for one in self.mandate.authorisations:
-            if one.recipient == authority and one.issuer in self._roles.values():
-                holds = (time_us >= one.starts_us) & (time_us < one.valid_until_us)
-                codes = np.where(holds, len(verdicts), codes)
-                verdicts.append(Verdict(True, rule.name, rule.article, "authorised", str(one)))
-        return codes, verdicts
+            self._standing.disclosed = True
+            self._standing.disclose(time_us, self._real_state)
 
     def _rule(self, names: Iterable[str]) -> Rule:
         names = list(names)
