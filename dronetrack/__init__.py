@@ -24,6 +24,7 @@ _ROOMS = {
     "Crossings": "border",
     "DivergedError": "errors",
     "DronetrackError": "errors",
+    "Following": "handover",
     "FormatError": "errors",
     "Fusion": "mission",
     "InputError": "errors",
@@ -33,6 +34,7 @@ _ROOMS = {
     "Mission": "mission",
     "Mixture": "motion",
     "NotAuthorisedError": "errors",
+    "Operation": "handover",
     "OrderError": "errors",
     "Registration": "registration",
     "RoadGraph": "roads",
@@ -65,6 +67,7 @@ _ROOMS = {
     "read_units": "units",
     "register": "registration",
     "register_to_places": "registration",
+    "replay": "handover",
     "sightings": "sensing",
     "smooth": "smoothing",
     "track": "filtering",
@@ -91,6 +94,9 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.handover import Following as Following
+    from dronetrack.handover import Operation as Operation
+    from dronetrack.handover import replay as replay
     from dronetrack.journal import Journal as Journal
     from dronetrack.journal import purge as purge
     from dronetrack.journal import read_accesses as read_accesses

@@ -29,6 +29,7 @@ from dronetrack.handover import (
     ACTS,
     STATES,
     TRANSITIONS,
+    Area,
     Decision,
     Following,
     Mandate,
@@ -238,6 +239,14 @@ class TestViews:
         operation.act("notice", us(130.0), "HU")
         assert operation.view(self.track(), "RO", "request of HU").time_us[0] == us(130.0)
 
+    def test_an_authorisation_discloses_the_approach_as_long_as_it_holds(self):
+        operation = Drive(ordinary(leave(stop_s=80.0))).until(60)
+        assert operation.may("RO", "read", us(60.0)).record.startswith("authorisation of RO for HU")
+        assert not operation.may("RO", "read", us(80.0)).allowed
+        operation = Drive(ordinary(leave())).until(60)
+        operation.act("revoke", us(61.0), "RO")
+        assert not operation.may("RO", "read", us(62.0)).allowed
+
     def test_each_look_is_recorded_with_its_purpose_also_the_refused(self):
         operation = abroad(ordinary(leave()))
         operation.view(self.track(), "HU", "file 12/2026")
@@ -250,6 +259,33 @@ class TestViews:
         ]
         with pytest.raises(InputError, match="purpose"):
             operation.view(self.track(), "HU", " ")
+
+
+class TestZones:
+    def test_areas_may_overlap_have_holes_and_be_collections(self):
+        def square(west, east):
+            return [[west, 45.0], [east, 45.0], [east, 46.0], [west, 46.0], [west, 45.0]]
+
+        hole = [[20.4, 45.4], [20.6, 45.4], [20.6, 45.6], [20.4, 45.6], [20.4, 45.4]]
+        first = {"type": "Polygon", "coordinates": [square(20.0, 21.0), hole]}
+        second = {"type": "MultiPolygon", "coordinates": [[square(20.8, 22.0)]]}
+        features = [{"type": "Feature", "properties": {}, "geometry": one} for one in (first, second)]
+        area = Area(json.dumps({"type": "FeatureCollection", "features": features}))
+        lat, lon = np.array([45.5, 45.5, 45.5, 45.5, np.nan]), np.array([20.1, 20.5, 20.9, 23.0, 20.1])
+        assert area.contains(lat, lon).tolist() == [True, False, True, False, False]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("{", "no GeoJSON"),
+            ('{"type": "LineString", "coordinates": [[20, 45], [21, 45]]}', "needs polygons; got LineString"),
+            ('{"type": "GeometryCollection", "geometries": []}', "needs polygons; got nothing"),
+            ('{"type": "Polygon", "coordinates": [[[0, 99], [1, 99], [1, 98], [0, 99]]]}', "no longitude and latitude"),
+        ],
+    )
+    def test_what_is_no_area_is_refused(self, text, words):
+        with pytest.raises(FormatError, match=words):
+            Area(text)
 
 
 class TestFollowing:
@@ -429,3 +465,56 @@ class TestMissionFile:
     def test_the_operation_alone_is_read_too(self, demo):
         operation = Operation.read(demo / "mission.toml")
         assert (operation.mandate.home, operation.mandate.host, operation.custody) == ("HU", "RO", "home")
+
+
+class TestPackages:
+    """Home's centre offers, the host's own centre goes on: two operations, two journals, one track."""
+
+    def test_the_host_goes_on_from_a_package_without_a_jump(self, tmp_path):
+        from dronetrack.handover import new_key
+
+        key, rows = new_key(), drive_rows()
+        before, after = rows.take(rows.time_us <= us(125.0)), rows.take(rows.time_us > us(125.0))
+        home = Following(ordinary(leave()), Tracker())
+        home.update(before)
+        data = home.offer(key, time_us=us(125.0), serial=1, name="exercise")
+        assert home.operation.custody == "offered"
+        trusted = {"HU": key.public_key()}
+        with Journal.create(tmp_path / "ro.journal", purpose="test", authority="RO", sync="never") as journal:
+            host = Following.accept(
+                data, ordinary(leave()), trusted=trusted, time_us=us(126.0), name="exercise", journal=journal
+            )
+            assert (host.operation.custody, host.operation.holder) == ("accepted", "RO")
+            assert host.tracker.now().state.tobytes() == home.tracker.now().state.tobytes()
+            assert host.tracker.now().track_id == home.tracker.now().track_id
+            joint = next(event for event in host.operation.events if event.kind == "handover_joint")
+            there = next(event for event in home.operation.events if event.kind == "handover_joint")
+            assert joint.facts["crossed_early_us"] == there.facts["crossed_early_us"]
+            romania = after.of("RO radar")
+            parts = host.update(romania).track + host.finish()
+            journal.commit()
+        assert host.operation.custody == "host"
+        times = np.concatenate([part.time_us for part in parts])
+        assert times[0] - us(125.0) <= 1_000_000
+        assert np.diff(times).max() <= 210_000
+        records = list(read_journal(tmp_path / "ro.journal", role="auditor", who="a", purpose="replay", time_us=0))
+        again = replay(records, border=LINE)
+        assert again.agrees
+        assert list(again.events) == list(host.operation.events)
+        assert TestFollowing.bits(again.track) == TestFollowing.bits(parts)
+
+    def test_nothing_is_offered_before_the_border_nor_accepted_without_a_basis(self):
+        from dronetrack.handover import new_key
+
+        key, rows = new_key(), drive_rows()
+        home = Following(ordinary(leave()), Tracker())
+        home.update(rows.take(rows.time_us <= us(90.0)))
+        with pytest.raises(NotAuthorisedError, match="needs 'joint'"):
+            home.offer(key, time_us=us(90.0), serial=1, name="exercise")
+        home.update(rows.take((rows.time_us > us(90.0)) & (rows.time_us <= us(125.0))))
+        data = home.offer(key, time_us=us(125.0), serial=1, name="exercise")
+        trusted = {"HU": key.public_key()}
+        with pytest.raises(NotAuthorisedError, match="may not offer"):
+            Following.accept(data, ordinary(), trusted=trusted, time_us=us(126.0), name="exercise")
+        with pytest.raises(NotAuthorisedError, match="stale"):
+            Following.accept(data, ordinary(leave()), trusted=trusted, time_us=us(726.0), name="exercise")

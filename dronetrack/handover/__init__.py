@@ -21,7 +21,7 @@ _MODULES = {
     "Operation": "operation",
     "Package": "package",
     "Refusal": "permits",
-    "Replay": "following",
+    "Replay": "replaying",
     "Rule": "rules",
     "RuleSet": "rules",
     "Step": "following",
@@ -37,7 +37,7 @@ _MODULES = {
     "read_mandate": "mandate",
     "read_public_key": "keys",
     "read_rules": "rules",
-    "replay": "following",
+    "replay": "replaying",
     "rule_set_names": "rules",
     "seal": "signing",
     "transition": "custody",
@@ -57,9 +57,7 @@ if TYPE_CHECKING:
     from dronetrack.handover.events import Event as Event
     from dronetrack.handover.events import Events as Events
     from dronetrack.handover.following import Following as Following
-    from dronetrack.handover.following import Replay as Replay
     from dronetrack.handover.following import Step as Step
-    from dronetrack.handover.following import replay as replay
     from dronetrack.handover.keys import fingerprint as fingerprint
     from dronetrack.handover.keys import new_key as new_key
     from dronetrack.handover.keys import new_sealing_key as new_sealing_key
@@ -76,6 +74,8 @@ if TYPE_CHECKING:
     from dronetrack.handover.package import Contribution as Contribution
     from dronetrack.handover.package import Package as Package
     from dronetrack.handover.permits import Refusal as Refusal
+    from dronetrack.handover.replaying import Replay as Replay
+    from dronetrack.handover.replaying import replay as replay
     from dronetrack.handover.rules import Rule as Rule
     from dronetrack.handover.rules import RuleSet as RuleSet
     from dronetrack.handover.rules import read_rules as read_rules

@@ -8,23 +8,28 @@ into batches gives the same track and the same events, and so does the journal o
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dronetrack.border import Border, Watch
+from dronetrack.border import Border, Crossing, Watch
 from dronetrack.border.line import BELIEF
-from dronetrack.errors import FormatError, InputError, NotAuthorisedError
-from dronetrack.handover.events import Event, Events
-from dronetrack.handover.mandate import Decision, Mandate
+from dronetrack.errors import NotAuthorisedError
+from dronetrack.handover.events import Events
+from dronetrack.handover.mandate import Decision
 from dronetrack.handover.operation import Operation
-from dronetrack.journal import Journal, Record
+from dronetrack.handover.package import Contribution, Package
+from dronetrack.journal import Journal
 from dronetrack.measurements import ROW_COLUMNS, Measurements
+from dronetrack.registration import Registration
 from dronetrack.tracker import Tracker
 from dronetrack.tracks import Track
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 NEVER = int(np.iinfo(np.int64).min)
 
@@ -83,7 +88,8 @@ class Following:
         self._pending = list(decisions)
         self._look_us = round(operation.mandate.look_s * 1e6)
         self._newest_us = self._looked_us = NEVER
-        self._host_sensors: set[str] = set()
+        self._authorities: dict[str, str] = {}  # by sensor
+        self._crossing: Crossing | None = None  # the last one
         self._taken: int | None = None  # rows of the host that the track had taken when somebody last looked
         if journal is not None:
             journal.append("operation", 0, _opening(operation, belief), personal=self.tracker.snapshot())
@@ -102,8 +108,7 @@ class Following:
             Final rows of the track, and which rows were used.
         """
         batch = replace(measurements, stats={}) if measurements.stats else measurements
-        host = self.operation.mandate.host
-        self._host_sensors |= {sensor.name for sensor in batch.sensors if sensor.authority == host}
+        self._authorities |= {sensor.name: sensor.authority for sensor in batch.sensors}
         track: list[Track] = []
         permitted = np.zeros(len(batch), dtype=np.bool_)
         for start, stop in _pieces(batch.time_us, self._look_us, [one.time_us for one in self._pending]):
@@ -151,6 +156,150 @@ class Following:
         if fault is not None and strict:
             raise fault
         return events
+
+    def offer(
+        self,
+        key: "Ed25519PrivateKey",
+        *,
+        time_us: int,
+        serial: int,
+        valid_s: float = 600.0,
+        name: str = "",
+        registrations: Sequence[Registration] = (),
+    ) -> bytes:
+        """Offer the target to the host: a signed package with all that its centre needs to go on.
+
+        Parameters
+        ----------
+        key : Ed25519PrivateKey
+            Home's.
+        time_us : int
+            Now. [us, UTC]
+        serial : int
+            Number of the package.
+        valid_s : float, optional
+            For how long it may be accepted. [s]
+        name : str, optional
+            Name of the operation; by default the journal's, or its purpose.
+        registrations : sequence of Registration, optional
+            What is known to be wrong with the drones.
+
+        Returns
+        -------
+        bytes
+            The package; `dronetrack.handover.seal` encrypts it for its recipient.
+
+        Raises
+        ------
+        NotAuthorisedError
+            If home has nothing to offer as things stand.
+        """
+        from dronetrack.handover.signing import pack
+
+        events = self.decide(Decision(time_us, "offer", self.operation.mandate.home))
+        package = Package(
+            operation=name or self._name(),
+            issuer=self.operation.mandate.home,
+            recipient=self.operation.mandate.host,
+            serial=serial,
+            issued_us=time_us,
+            valid_until_us=time_us + round(valid_s * 1e6),
+            belief=self.tracker.belief(),
+            history=self.tracker.provisional(),
+            registrations=tuple(registrations),
+            contributions=tuple(one for one in self._contributions() if one.n_rows),
+            crossing=self._crossing,
+            legal_basis=f"{self.operation.mandate.rules.name}, {events.article[0]}",
+            journal_digest="" if self.journal is None else self.journal.digest,
+            journal_sequence=-1 if self.journal is None else len(self.journal) - 1,
+        )
+        data = pack(package, key)
+        if self.journal is not None:
+            about = {"authority": package.issuer, "recipient": package.recipient, "package": package.name}
+            self.journal.append("package", time_us, {**about, "sha256": hashlib.sha256(data).hexdigest()})
+        return data
+
+    @classmethod
+    def accept(
+        cls,
+        data: bytes,
+        operation: Operation,
+        *,
+        trusted: "Mapping[str, Ed25519PublicKey]",
+        time_us: int,
+        name: str,
+        seen: Container[str] = (),
+        journal: Journal | None = None,
+        decisions: Sequence[Decision] = (),
+    ) -> Self:
+        """Go on in the host's centre from a package: the same track, without a jump.
+
+        Parameters
+        ----------
+        data : bytes
+            What came.
+        operation : Operation
+            The host's own, at its beginning.
+        trusted : mapping of str to Ed25519PublicKey
+            Keys of the authorities from which packages are accepted.
+        time_us : int
+            Now. [us, UTC]
+        name : str
+            Name of the operation.
+        seen : container of str, optional
+            Names of packages accepted before.
+        journal, decisions
+            As in the constructor.
+
+        Returns
+        -------
+        Following
+            The host's, with the target in its custody.
+
+        Raises
+        ------
+        FormatError, NotAuthorisedError
+            As `dronetrack.handover.unpack`, or if the host's own rules permit no such hand-over.
+        """
+        from dronetrack.handover.signing import unpack
+
+        package = unpack(
+            data, trusted=trusted, operation=name, recipient=operation.mandate.host, time_us=time_us, seen=seen
+        )
+        following = cls(operation, Tracker.continued(package.belief), journal=journal, decisions=decisions)
+        following.take_over(package.crossing, package.issued_us, time_us)
+        return following
+
+    def take_over(self, crossing: Crossing | None, issued_us: int, time_us: int) -> None:
+        """Bring the custody of a track that goes on here to where it is: across, offered by home, accepted by the host.
+
+        Parameters
+        ----------
+        crossing : Crossing or None
+            Its crossing, where the package told one.
+        issued_us, time_us : int
+            When it was offered, and accepted. [us, UTC]
+        """
+        now = self.tracker.now()
+        mandate = self.operation.mandate
+        self._crossing = crossing
+        self._newest_us = self._looked_us = int(now.time_us[-1])
+        self.watch.update(now)
+        if self.journal is not None:
+            told = {"issued_us": issued_us, "crossing": None if crossing is None else _plain_crossing(crossing)}
+            self.journal.append("accepted", time_us, {"authority": mandate.host, **told})
+        self._record(self.operation.update(now, () if crossing is None else (crossing,)))
+        self._record(self.operation.act("offer", max(issued_us, self.operation.changed_us), mandate.home))
+        self._record(self.operation.act("accept", time_us, mandate.host))
+        self._taken = self._taken_of_host()
+
+    def _name(self) -> str:
+        named = self.journal.operation if self.journal is not None else ""
+        return named or self.operation.mandate.purpose or "operation"
+
+    def _contributions(self) -> list[Contribution]:
+        sensors = self.tracker.stats["sensors"]
+        return [Contribution(name, self._authorities.get(name, ""), one["accepted"]) for name, one in sensors.items()]
 
     def finish(self, until_us: int | None = None) -> list[Track]:
         """Look a last time, take the decisions that are left, and call the track final.
@@ -227,7 +376,9 @@ class Following:
         self._looked_us = time_us
         now = self.tracker.now(time_us)
         if len(now):
-            events = self.operation.update(now, self.watch.update(now), heard=self._heard())
+            crossings = self.watch.update(now)
+            self._crossing = next(reversed(list(crossings)), self._crossing)
+            events = self.operation.update(now, crossings, heard=self._heard())
         else:
             events = self.operation.advance(time_us)
         self._record(events)
@@ -241,8 +392,8 @@ class Following:
         """How many rows of the host the track has taken; None while that does not matter."""
         if not self.operation.awaits_host:
             return None
-        sensors = self.tracker.stats["sensors"]
-        return sum(sensors[name]["accepted"] for name in self._host_sensors if name in sensors)
+        host = self.operation.mandate.host
+        return sum(one.n_rows for one in self._contributions() if one.authority == host)
 
     def _record(self, events: Events) -> None:
         if self.journal is not None:
@@ -262,89 +413,12 @@ class Following:
         self._newest_us = max(self._newest_us, until_us)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Replay:
-    """What a journal's records give when they are gone through again.
-
-    Parameters
-    ----------
-    track : list of Track
-        Final rows, piece by piece.
-    events : Events
-        What the operation concludes.
-    recorded : Events
-        What it concluded then.
-    operation : Operation
-        As it stands at the end.
-    """
-
-    track: list[Track]
-    events: Events
-    recorded: Events
-    operation: Operation
-
-    @property
-    def agrees(self) -> bool:
-        """Whether what was concluded then is concluded again; a journal cut short agrees as far as it goes."""
-        return list(self.recorded) == list(self.events)[: len(self.recorded)]
-
-
-def replay(records: Iterable[Record], *, border: Border | None = None) -> Replay:
-    """Go through a journal again: the same loop, the same bits of the track, the same events.
-
-    Parameters
-    ----------
-    records : iterable of Record
-        All records of a journal, with their personal parts, from `dronetrack.read_journal`.
-    border : Border, optional
-        The line, where it is not one that ships with the package.
-
-    Returns
-    -------
-    Replay
-        Track, events, and whether they are what was recorded.
-
-    Raises
-    ------
-    FormatError
-        If the journal holds no operation, or was made with another line.
-    InputError
-        If rows were purged.
-    """
-    following: Following | None = None
-    track: list[Track] = []
-    recorded: list[Event] = []
-    for record in records:
-        if record.kind == "operation":
-            following = _reopened(record, border)
-        elif record.kind == "event":
-            recorded.append(_event(record))
-        elif following is not None:
-            track += _again(following, record)
-        elif record.kind in _REPLAYED:
-            raise FormatError("the journal holds rows before it says of which operation.")
-    if following is None:
-        raise FormatError("the journal holds no operation.")
-    track += following.finish()
-    return Replay(track, following.operation.events, Events.of(recorded), following.operation)
-
-
-_REPLAYED = ("measurements", "refused", "act", "passed")
-
-
-def _again(following: Following, record: Record) -> list[Track]:
-    """Do what a record tells; return the rows that became final."""
-    facts = record.facts
-    if record.kind == "measurements":
-        return following.update(record.measurements()).track
-    if record.kind == "refused":
-        following.pass_over(facts["from_us"], record.time_us)
-    elif record.kind == "act":
-        decision = Decision(record.time_us, facts["kind"], facts["authority"], facts["facts"])
-        following.decide(decision, strict=False)
-    elif record.kind == "passed":
-        following.pass_time(record.time_us)
-    return []
+def _plain_crossing(crossing: Crossing) -> dict[str, Any]:
+    """Return a crossing as JSON can hold it: times in microseconds."""
+    plain = {one.name: getattr(crossing, one.name) for one in fields(crossing)}
+    for name in ("time", "known"):
+        plain[name] = int(plain[name].astype(np.int64))
+    return plain | {"time_95": [int(edge.astype(np.int64)) for edge in crossing.time_95]}
 
 
 def _part(batch: Measurements, rows: slice | NDArray[np.bool_]) -> Measurements:
@@ -371,27 +445,11 @@ def _pieces(time_us: NDArray[np.int64], look_us: int, decisions: Sequence[int]) 
 
 def _opening(operation: Operation, belief: float) -> dict[str, Any]:
     border = operation.border
-    about = {"home": border.home, "host": border.host, "sha256": _border_digest(border), "belief": belief}
+    about = {"home": border.home, "host": border.host, "sha256": border_digest(border), "belief": belief}
     return {"mandate": operation.mandate.to_plain(), "border": about}
 
 
-def _border_digest(border: Border) -> str:
+def border_digest(border: Border) -> str:
+    """Return what tells one line from another, hexadecimal."""
     line = np.concatenate([border.line_lon_deg, border.line_lat_deg, [border.line_std_m]])
     return hashlib.sha256(line.tobytes()).hexdigest()
-
-
-def _reopened(record: Record, border: Border | None) -> Following:
-    about = record.facts["border"]
-    line = border or Border.between(about["home"], about["host"])
-    if _border_digest(line) != about["sha256"]:
-        raise FormatError("the journal was made with another border line; give that one as border=.")
-    if not record.personal:
-        raise InputError("the journal's personal parts are not here (purged or withheld); there is nothing to replay.")
-    operation = Operation(Mandate.from_plain(record.facts["mandate"]), line)
-    return Following(operation, Tracker.restore(record.personal), belief=about["belief"])
-
-
-def _event(record: Record) -> Event:
-    facts = dict(record.facts)
-    kind, authority, article, cause = (facts.pop(key) for key in ("kind", "authority", "article", "cause"))
-    return Event(record.time_us, kind, authority, article, cause, facts)

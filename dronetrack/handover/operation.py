@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack import geodesy
-from dronetrack.border import Border, Crossings
+from dronetrack.border import Border, Crossing
 from dronetrack.errors import FormatError, InputError, NotAuthorisedError, OrderError
 from dronetrack.handover.custody import (
     ABROAD,
@@ -30,11 +30,13 @@ from dronetrack.handover.custody import (
     Verdict,
     transition,
 )
+from dronetrack.handover.duties import Duties
 from dronetrack.handover.events import NO_EVENTS, Event, Events
 from dronetrack.handover.leave import FOREVER, Leave
 from dronetrack.handover.mandate import Authorisation, Mandate, read_mandate
-from dronetrack.handover.permits import NOT_PART, Permits, Refusal
+from dronetrack.handover.permits import Permits, Refusal
 from dronetrack.handover.rules import AUTHORISED, URGENT, Rule
+from dronetrack.handover.standing import CONTRIBUTE, READ, Standing
 from dronetrack.measurements import Measurements
 from dronetrack.tomlfile import TomlFile
 from dronetrack.tracks import CONFIRMED, Track
@@ -82,7 +84,6 @@ class Operation:
         if (border.home, border.host) != countries:
             raise InputError(f"the border lies between {border.home} and {border.host}, the operation {countries}.")
         self.mandate, self.border = mandate, border
-        self.duties: list[Duty] = []
         self._permits = Permits(mandate, border)
         self._roles = {"home": mandate.home, "host": mandate.host}
         self._log: list[Event] = []
@@ -91,16 +92,9 @@ class Operation:
         self._now_us = self._seen_us = NEVER
         self._target: tuple[float, float] | None = None
         self._leave = Leave(mandate)
-        self._requested_us, self._disclosed = NEVER, False
-        rule = self._rule(("own_territory",))
-        at_home = "the target is in the other country, and nothing was disclosed"
-        self._own = {
-            role: Verdict(True, rule.name, rule.article, "in its own country", f"national law of {country}")
-            for role, country in zip(self._roles, countries, strict=True)
-        }
-        self._closed = Verdict(False, rule.name, rule.article, at_home)
-        self._contribute = {who: History(self._own[role]) for role, who in self._roles.items()}
-        self._read = {mandate.home: History(self._own["home"]), mandate.host: History(self._closed)}
+        self._duties = Duties(mandate.home, mandate.host)
+        self._standing = Standing(mandate, self._leave)
+        self._requested_us = NEVER
 
     @classmethod
     def read(cls, path: str | pathlib.Path) -> Self:
@@ -141,6 +135,11 @@ class Operation:
         return self._holder.last
 
     @property
+    def changed_us(self) -> int:
+        """When custody last changed. [us, UTC]"""
+        return self._state.times_us[-1]
+
+    @property
     def until_us(self) -> int | None:
         """When home's permission abroad ends; None while it needs none. [us, UTC]"""
         return self._leave.until_us if self._abroad else None
@@ -149,6 +148,11 @@ class Operation:
     def events(self) -> Events:
         """All that has happened."""
         return Events.of(self._log)
+
+    @property
+    def duties(self) -> list[Duty]:
+        """What home owes, or owed, the host."""
+        return self._duties.all
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -180,14 +184,14 @@ class Operation:
         """
         return np.array(self._holder.values, dtype=object)[self._holder.index(time_us)].tolist()
 
-    def update(self, track: Track, crossings: Crossings | None = None, *, heard: Collection[str] = ()) -> Events:
+    def update(self, track: Track, crossings: Iterable[Crossing] = (), *, heard: Collection[str] = ()) -> Events:
         """Judge custody by new rows of the track.
 
         Parameters
         ----------
         track : Track
             New rows, in time order; live, mostly one.
-        crossings : Crossings, optional
+        crossings : Crossings or iterable of Crossing, optional
             What the watch made of them.
         heard : collection of str, optional
             Authorities from whose sensors the track has taken measurements since the last update.
@@ -199,7 +203,7 @@ class Operation:
         """
         start = len(self._log)
         if len(track):
-            self._look(track, sorted(crossings or (), key=lambda one: one.known))
+            self._look(track, sorted(crossings, key=lambda one: one.known))
         if self.mandate.host in heard and self.awaits_host:
             self._move(self._now_us, "host_follows")
         return self._since(start)
@@ -241,7 +245,7 @@ class Operation:
 
     def permitted(self, measurements: Measurements) -> NDArray[np.bool_]:
         """(n,) bool: which rows their authority may contribute, by time, place and rule; see `permit`."""
-        return self._permits.judge(measurements, self._standing_to_contribute, self._target, self._leave.given)
+        return self._permits.judge(measurements, self._standing.contributing, self._target, self._leave.given)
 
     def may(self, authority: str, act: str, time_us: int | None = None) -> Verdict:
         """Tell whether an authority may do something as things stand.
@@ -265,8 +269,10 @@ class Operation:
         InputError
             If nobody knows such an act.
         """
-        if act in ("contribute", "read"):
-            codes, verdicts = self._standing(authority, act, np.array([self._now_us if time_us is None else time_us]))
+        if act in (CONTRIBUTE, READ):
+            codes, verdicts = self._standing.of(
+                authority, act, np.array([self._now_us if time_us is None else time_us])
+            )
             return verdicts[codes[0]]
         forbidden = self.mandate.rules.forbidding(act)
         if forbidden is not None:
@@ -359,7 +365,7 @@ class Operation:
         """
         if not purpose.strip():
             raise InputError("a look at a track needs a purpose (Directive (EU) 2016/680, Article 25).")
-        codes, verdicts = self._standing(authority, "read", track.time_us)
+        codes, verdicts = self._standing.of(authority, READ, track.time_us)
         mask = np.array([one.allowed for one in verdicts])[codes]
         about = {"purpose": purpose, "rows": int(mask.sum()), "rows_withheld": int(np.sum(~mask))}
         self._note(self._now_us, "consulted", authority, "", "view", about)
@@ -384,7 +390,7 @@ class Operation:
         rows = zip(
             track.time_us.tolist(), lat_deg.tolist(), lon_deg.tolist(), distance_m.tolist(), confirmed, strict=True
         )
-        if self._target is None:
+        if self._target is None and not crossings:
             self._begin_abroad(track, float(distance_m[0]))
         for time_us, lat, lon, distance, seen in rows:
             while crossings and int(crossings[0].known.astype(np.int64)) <= time_us:
@@ -418,7 +424,7 @@ class Operation:
         elif self.custody == APPROACHING and distance_m < -RECEDED * near_m:
             self._move(time_us, "receded", distance_m=round(-distance_m, 1))
 
-    def _cross(self, crossing: Any) -> None:  # noqa: ANN401 - a row of Crossings
+    def _cross(self, crossing: Crossing) -> None:
         known_us = int(crossing.known.astype(np.int64))
         early_us, late_us = (int(edge.astype(np.int64)) for edge in crossing.time_95)
         facts = {
@@ -441,7 +447,7 @@ class Operation:
         if not self._leave.cross(known_us, early_us):
             self._move(known_us, "crossed_unauthorised", **facts)
             return
-        self._disclosed = self._leave.basis == AUTHORISED
+        self._standing.disclosed = self._leave.basis == AUTHORISED
         self._move(known_us, f"crossed_{self._leave.basis}", **facts, until_us=self._leave.until_us)
         for kind in ("notice", "request"):
             self._owe(kind, early_us, known_us)
@@ -460,40 +466,17 @@ class Operation:
         self._state.put(time_us, target)
         if target != LOST:
             self._holder.put(time_us, self._roles.get(HOLDER.get(target, ""), ""))
-            self._stand(time_us, target, Verdict(False, rule.name, rule.article, f"{cause.replace('_', ' ')}"))
+            self._standing.change(time_us, target, Verdict(False, rule.name, rule.article, cause.replace("_", " ")))
         self._note(time_us, f"handover_{target}", self._roles[line.by], rule.article, cause, {"from": last, **facts})
         if was_abroad and not self._abroad:
             self._end_abroad(time_us, target)
         return True
 
-    def _stand(self, time_us: int, state: str, ended: Verdict) -> None:
-        """Say what home and host may do from now on."""
-        home, host = self.mandate.home, self.mandate.host
-        if state in (HOME, APPROACHING):
-            mine = self._own["home"]
-        elif state in ABROAD:
-            mine = self._leave.verdict()
-        else:
-            mine = ended
-        self._contribute[home].put(time_us, mine)
-        self._read[home].put(time_us, mine)
-        self._read[host].put(time_us, self._disclosure(time_us, state))
-
-    def _disclosure(self, time_us: int, state: str) -> Verdict:
-        """Find what lets the host read: its authorisation, a notice or request, or its own country."""
-        leave = self._leave.in_force(time_us)
-        if state == APPROACHING and leave is not None:
-            rule = self._rule((AUTHORISED,))
-            return Verdict(True, rule.name, rule.article, "it authorised the surveillance", str(leave))
-        if state in (HOME, APPROACHING) or (state in ABROAD and not self._disclosed):
-            return self._closed
-        return self._own["host"]
-
     def _end_abroad(self, time_us: int, state: str) -> None:
         """Home has left the host's country, or may do nothing there any more: a report is owed."""
         if self._leave.basis == URGENT and state in ENDED:
             self._leave.urgent_spent = True
-        if not any(duty.kind == "report" and duty.open for duty in self.duties):
+        if self._duties.open("report") is None:
             self._owe("report", time_us, time_us)
         self._leave.end()
 
@@ -502,16 +485,14 @@ class Operation:
         rule = self.mandate.rules.first([kind], self._leave.basis)
         if rule is None:
             return
-        due_us = since_us + round((rule.due_s or 0.0) * 1e6)
-        duty = Duty(kind, rule.article, self.mandate.home, self.mandate.host, since_us, due_us, rule.policy)
-        self.duties.append(duty)
-        facts = {"owed_to": duty.owed_to, "since_us": since_us, "due_us": due_us, "policy": rule.policy}
+        duty = self._duties.begin(rule, since_us)
+        facts = {"owed_to": duty.owed_to, "since_us": since_us, "due_us": duty.due_us, "policy": duty.policy}
         self._note(known_us, f"{kind}_owed", duty.owed_by, rule.article, "", facts)
         if kind == "request" and self._requested_us > NEVER:
             self._fulfil("request", self._requested_us, known_us, {})
 
     def _fulfil(self, kind: str, done_us: int, time_us: int, facts: Mapping[str, Any]) -> bool:
-        duty = next((one for one in self.duties if one.kind == kind and one.open), None)
+        duty = self._duties.open(kind)
         if duty is None:
             return False
         duty.done_us = done_us
@@ -521,23 +502,24 @@ class Operation:
 
     def _next_due_us(self) -> int:
         """When something falls due of itself."""
-        due = [duty.due_us for duty in self.duties if duty.open and not duty.missed]
+        due_us, duty = FOREVER, self._duties.next
+        if duty is not None:
+            due_us = duty.due_us
         if self._abroad:
-            due.append(self._leave.until_us)
+            due_us = min(due_us, self._leave.until_us)
         if self._seen_us > NEVER and transition(self.custody, "target_lost"):
-            due.append(max(self._seen_us + round(self.mandate.lost_s * 1e6), self._state.times_us[-1]))
-        return min(due, default=FOREVER)
+            due_us = min(due_us, max(self._seen_us + round(self.mandate.lost_s * 1e6), self.changed_us))
+        return due_us
 
     def _fall_due(self, time_us: int) -> None:
         """Do what falls due at a time: missed duties first, then the end of a permission, then a lost target."""
-        for duty in self.duties:
-            if duty.open and not duty.missed and duty.due_us <= time_us:
-                duty.missed = True
-                facts = {"due_us": duty.due_us, "policy": duty.policy}
-                known_us = max(time_us, self._now_us)
-                self._note(known_us, f"{duty.kind}_missed", duty.owed_by, duty.article, "deadline passed", facts)
-                return
-        if self._abroad and self._leave.until_us <= time_us:
+        duty = self._duties.next
+        if duty is not None and duty.due_us <= time_us:
+            duty.missed = True
+            facts = {"due_us": duty.due_us, "policy": duty.policy}
+            known_us = max(time_us, self._now_us)
+            self._note(known_us, f"{duty.kind}_missed", duty.owed_by, duty.article, "deadline passed", facts)
+        elif self._abroad and self._leave.until_us <= time_us:
             self._reach_end(time_us)
         else:
             self._move(time_us, "target_lost")
@@ -552,9 +534,9 @@ class Operation:
     def _take_leave(self, time_us: int, given: Authorisation) -> None:
         """Go on abroad on an authorisation that has come."""
         self._leave.take(given)
-        self._disclosed = True
+        self._standing.disclosed = True
         rule = self._rule((AUTHORISED,))
-        self._stand(time_us, self._real_state, NOT_PART)
+        self._standing.change(time_us, self._real_state)
         self._note(
             time_us, "deadline_changed", given.issuer, rule.article, "authorised", {"until_us": self._leave.until_us}
         )
@@ -589,9 +571,7 @@ class Operation:
         """Say what an act that moves no custody would need and does not find."""
         return {
             "notice": "" if self._leave.was_urgent or self._abroad else "the border has not been crossed",
-            "report": ""
-            if any(duty.kind == "report" and duty.open for duty in self.duties)
-            else "nothing to report yet",
+            "report": "" if self._duties.open("report") else "nothing to report yet",
             "refuse": "" if self._requested_us > NEVER else "nothing was requested",
             "revoke": "" if self._leave.in_force(self._now_us) else "there is no authorisation in force",
         }.get(act, "")
@@ -602,6 +582,7 @@ class Operation:
             self._authorise(time_us, by, verdict, facts)
         elif kind in ("revoke", "refuse") and not self._abroad:
             self._withdraw_leave(kind, time_us)
+            self._standing.disclose(time_us, self._real_state)
             self._note(time_us, f"act_{kind}", by, verdict.article, kind, facts)
         elif kind in UNDECIDED:
             self._tell(kind, time_us, by, verdict, facts)
@@ -630,7 +611,7 @@ class Operation:
         ):
             self._take_leave(time_us, given)
         elif self.custody == APPROACHING:
-            self._read[self.mandate.host].put(time_us, self._disclosure(time_us, APPROACHING))
+            self._standing.disclose(time_us, APPROACHING)
 
     def _tell(self, kind: str, time_us: int, by: str, verdict: Verdict, facts: Mapping[str, Any]) -> None:
         """Note a request, notice or report; each fulfils the duty of its name, and the first two disclose."""
@@ -639,34 +620,8 @@ class Operation:
         if not self._fulfil(kind, time_us, time_us, facts):
             self._note(time_us, f"act_{kind}", by, verdict.article, kind, facts)
         if kind != "report" and self._abroad:
-            self._disclosed = True
-            self._read[self.mandate.host].put(time_us, self._disclosure(time_us, self._real_state))
-
-    def _standing_to_contribute(self, authority: str, time_us: Ints) -> tuple[NDArray[np.intp], list[Verdict]]:
-        return self._standing(authority, "contribute", time_us)
-
-    def _standing(self, authority: str, what: str, time_us: Ints) -> tuple[NDArray[np.intp], list[Verdict]]:
-        """Return for each time the index of what held for an authority, and the verdicts."""
-        histories = self._contribute if what == "contribute" else self._read
-        if authority not in histories:
-            return self._third_standing(authority, time_us)
-        history = histories[authority]
-        codes, verdicts = history.index(time_us), history.values
-        if authority == self.mandate.home and self._abroad and len(time_us) and time_us[-1] >= self._leave.until_us:
-            codes = np.where(time_us >= self._leave.until_us, len(verdicts), codes)
-            verdicts = [*verdicts, self._leave.over()]
-        return codes, verdicts
-
-    def _third_standing(self, authority: str, time_us: Ints) -> tuple[NDArray[np.intp], list[Verdict]]:
-        """Third authorities need an authorisation of home or host."""
-        rule = self._rule((AUTHORISED, "own_territory"))
-        codes, verdicts = np.zeros(len(time_us), dtype=np.intp), [NOT_PART]
-        for one in self.mandate.authorisations:
-            if one.recipient == authority and one.issuer in self._roles.values():
-                holds = (time_us >= one.starts_us) & (time_us < one.valid_until_us)
-                codes = np.where(holds, len(verdicts), codes)
-                verdicts.append(Verdict(True, rule.name, rule.article, "authorised", str(one)))
-        return codes, verdicts
+            self._standing.disclosed = True
+            self._standing.disclose(time_us, self._real_state)
 
     def _rule(self, names: Iterable[str]) -> Rule:
         names = list(names)

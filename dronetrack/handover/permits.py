@@ -11,7 +11,7 @@ from dronetrack.border import Border
 from dronetrack.handover.custody import Verdict
 from dronetrack.handover.mandate import Authorisation, Mandate
 from dronetrack.handover.zones import FLY, OBSERVE, ON_HOME, ON_HOST, ZONE_ACTS, Zone
-from dronetrack.measurements import HEIGHT, TICK, Measurements, Sensor
+from dronetrack.measurements import HEIGHT, POSITION, TICK, Measurements, Sensor
 
 NEVER = int(np.iinfo(np.int64).min)
 NOT_PART = Verdict(False, "authority", "", "it takes no part in this operation")
@@ -45,8 +45,9 @@ class Permits:
 
     Notes
     -----
-    A sensor's place is the row's site. A row without one (a place that a drone computed itself, a contact) is judged by
-    the place that it tells. Where the target is, the track says; before there is one, the row's own place stands in.
+    A sensor's place is the row's site. A position without one (that a drone computed itself, a contact) is judged by
+    the place that it tells; a line of sight from nowhere is in no zone. Where the target is, the track says; before
+    there is one, the row's own place stands in.
     """
 
     def __init__(self, mandate: Mandate, border: Border) -> None:
@@ -203,11 +204,12 @@ class Permits:
     def _inside(self, zones: list[Zone], lat_deg: Floats, lon_deg: Floats, beyond: float) -> NDArray[np.bool_]:
         if not zones:
             return np.ones(len(lat_deg), dtype=np.bool_)
-        return np.any([zone.contains(self.border, lat_deg, lon_deg, beyond=beyond) for zone in zones], axis=0)
+        inside = [zone.contains(self.border, lat_deg, lon_deg, beyond=beyond) for zone in zones]
+        return np.logical_or.reduce(inside)
 
     def _sites(self, measurements: Measurements, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
         site = measurements.site_ecef_m[rows]
-        unknown = np.isnan(site).any(axis=1)
+        unknown = np.isnan(site).any(axis=1) & (measurements.kind[rows] == POSITION)
         if unknown.any():
             site = np.where(unknown[:, None], measurements.z[rows], site)
         lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)

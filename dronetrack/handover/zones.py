@@ -60,7 +60,7 @@ class Area:
         shape = shapely.union_all(shapely.make_valid(parts))
         west, south, east, north = shape.bounds
         if not (west >= -180.0 and east <= 180.0 and south >= -90.0 and north <= 90.0):
-            raise FormatError("a corner is not a longitude in [-180, 180] and a latitude in [-90, 90].")
+            raise FormatError("a corner is no longitude and latitude within [-180, 180] and [-90, 90].")
         shapely.prepare(shape)
         object.__setattr__(self, "shape", shape)
 

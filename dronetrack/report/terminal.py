@@ -38,6 +38,11 @@ _TEXT = {
     "notice_missed": "{authority} has not given notice in time  (Article {article})",
     "request_missed": "{authority} has not asked for authorisation in time  (Article {article})",
     "report_missed": "{authority} has not reported in time  (Article {article})",
+    "act_request": "{authority} asks for authorisation  (Article {article})",
+    "act_authorise": "{authority} authorises the surveillance  (Article {article})",
+    "act_notice": "{authority} gives notice  (Article {article})",
+    "act_refuse": "{authority} refuses the request  (Article {article})",
+    "act_revoke": "{authority} revokes its authorisation  (Article {article})",
     "deadline_changed": "{authority} authorises: permission abroad until {until}  (Article {article})",
 }
 _COLOURS = {
