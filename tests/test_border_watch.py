@@ -46,7 +46,9 @@ def belief(place_enu, cov_enu):
     lat, lon, _ = geodesy.ecef_to_geodetic(place)
     cov = geodesy.enu_covariance_to_ecef(enu, lat, lon)
     state = np.hstack([place, np.zeros((n, 3))])
-    return Track(1_000_000 * np.arange(n), 1, np.full(n, CONFIRMED, np.int8), state, cov, np.ones(n), np.ones(n, np.int16))
+    return Track(
+        1_000_000 * np.arange(n), 1, np.full(n, CONFIRMED, np.int8), state, cov, np.ones(n), np.ones(n, np.int16)
+    )
 
 
 @given(st.floats(0.0, 8.0), st.floats(0.0, 8.0))
@@ -137,9 +139,7 @@ def test_noise_beside_a_winding_river_makes_no_crossing(river):
 
 
 def test_a_drive_through_every_bend_of_the_river_crosses_each_time(river):
-    found = river.crossings(
-        belief_drive(np.zeros(2001), np.linspace(2000.0, -2000.0, 2001), std_m=1.0, step_s=0.2)
-    )
+    found = river.crossings(belief_drive(np.zeros(2001), np.linspace(2000.0, -2000.0, 2001), std_m=1.0, step_s=0.2))
     assert len(found) in range(18, 21)
     assert set(found.entering) == {"HU", "RO"}
     assert (np.diff(found.time_us) > 0).all()
@@ -182,9 +182,7 @@ def test_tracks_that_take_turns_are_told_apart(straight):
     first, second = drive(np.linspace(-300, 300, 121)), drive(np.linspace(300, -300, 121))
     second = Track(second.time_us, 2, second.status, second.state, second.cov, second.nis, second.n_sensors)
     watch = Watch(straight)
-    found = [
-        watch.update(one.take(slice(row, row + 1))) for row in range(121) for one in (first, second)
-    ]
+    found = [watch.update(one.take(slice(row, row + 1))) for row in range(121) for one in (first, second)]
     joined = Crossings.join(found)
     assert sorted(zip(joined.track_id.tolist(), joined.entering, strict=True)) == [(1, "RO"), (2, "HU")]
 
