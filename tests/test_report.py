@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import functools
+import hashlib
 import html.parser
 import itertools
 import pathlib
@@ -27,6 +28,7 @@ from dronetrack.handover import (
     Following,
     Mandate,
     Operation,
+    new_key,
     read_rules,
 )
 from dronetrack.journal import Journal, purge, read_journal
@@ -345,6 +347,29 @@ def test_an_authority_that_is_no_country_keeps_its_border_and_its_clock(ordinary
     text = Outline(render(story, read_catalogue("en"))).text
     assert "Bűnügyi Főosztály (BM-7)" in text
     assert re.search(r"BM-7 \d\d:\d\d:\d\d · RO", text)
+
+
+def test_a_package_is_told_as_a_disclosure_and_the_host_reports_from_its_own_journal(tmp_path):
+    z, key = drive(np.arange(-600.0, 900.0, EAST_MPS), step_s=1.0), new_key()
+    ours, theirs = (tmp_path / f"{who}.journal" for who in ("hu", "ro"))
+    line = Border.between("HU", "RO")
+    with Journal.create(ours, purpose="exercise", authority="HU", operation="exercise") as journal:
+        home = Following(Operation(mandate(), line), journal=journal)
+        home.update(z.take(z.time_us <= T0 + 30 * S))
+        data = home.offer(key, time_us=T0 + 30 * S, serial=7)
+    with Journal.create(theirs, purpose="exercise", authority="RO", operation="exercise") as journal:
+        about = {"trusted": {"HU": key.public_key()}, "time_us": T0 + 31 * S, "name": "exercise", "journal": journal}
+        host = Following.accept(data, Operation(mandate(), line), **about)
+        host.update(z.take(z.time_us > T0 + 31 * S))
+        host.finish()
+    (given,) = read_story(ours, **READER).disclosures
+    assert (given.recipient, given.package) == ("RO", "exercise/HU/7")
+    assert given.sha256 == hashlib.sha256(data).hexdigest()
+    told = read_story(theirs, **READER)
+    assert told.stints[-1].holder == "RO"
+    assert len(told.track)
+    assert "exercise/HU/7" in Outline(page_of(ours)).text
+    assert "IGPF Arad (RO)" in Outline(page_of(theirs)).text
 
 
 # The page ----------------------------------------------------------------------------------------------------

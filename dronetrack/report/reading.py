@@ -17,6 +17,7 @@ from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, POSITION, TICK, Measu
 from dronetrack.report.story import (
     Access,
     Basis,
+    Disclosure,
     Duty,
     Gap,
     Grant,
@@ -113,6 +114,7 @@ class _Told:
     sources: dict[str, "_Heard"] = field(default_factory=dict)
     refusals: dict[tuple[str, str, str], Refusal] = field(default_factory=dict)
     looks: list[Access] = field(default_factory=list)
+    disclosures: list[Disclosure] = field(default_factory=list)
 
     def hear(self, record: Record) -> None:
         """Take one record in."""
@@ -135,13 +137,20 @@ class _Told:
             self.acts.add((record.facts["kind"], record.time_us))
         elif record.kind == "refused":
             self._hear_refused(record)
+        elif record.kind == "package":
+            whose = (record.facts[key] for key in ("authority", "recipient", "package", "sha256"))
+            self.disclosures.append(Disclosure(record.time_us, *whose))
         elif record.kind == "event":
             self._hear_event(record)
 
     def _tracks_again(self) -> list[Track]:
         """Return the track that the recorded measurements and decisions give, where none was recorded."""
-        whole = not self.n_purged and not self.damaged and any(one.kind == "operation" for one in self.replayable)
-        return [part for part in replay(self.replayable).track if len(part)] if whole else []
+        if self.n_purged or self.damaged or not self.mandate:
+            return []
+        try:
+            return [part for part in replay(self.replayable).track if len(part)]
+        except FormatError:  # made with a border line that does not ship
+            return []
 
     def _hear_measurements(self, record: Record) -> None:
         self.span_us += [record.facts["start_us"], record.time_us]
@@ -212,6 +221,7 @@ class _Told:
             sources=tuple(one.source(rows) for one in heard),
             refusals=tuple(self.refusals.values()),
             accesses=tuple(looks),
+            disclosures=tuple(self.disclosures),
             removals=tuple(
                 Removal(one["before_us"], one["who"], one["authority"], one["reason"], one["records"])
                 for one in proof.purges

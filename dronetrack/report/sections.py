@@ -24,7 +24,12 @@ def sections(tell: Teller) -> list[Section]:
         _accuracy(tell),
         _section(tell, "duties", tables=[_owed(tell), _grants(tell), _rules(tell)]),
         _section(tell, "refused", tables=[_refused_acts(tell), _refused_rows(tell)]),
-        _section(tell, "access", words=[tell.catalogue.say("access.words")], tables=[_accesses(tell), _removals(tell)]),
+        _section(
+            tell,
+            "access",
+            words=[tell.catalogue.say("access.words")],
+            tables=[_accesses(tell), _disclosures(tell), _removals(tell)],
+        ),
         _section(tell, "seal", tables=[_sealed(tell)]),
         _section(tell, "provenance", words=_attributions(tell), tables=[_parties(tell), _sensors(tell)]),
     ]
@@ -316,6 +321,21 @@ def _accesses(tell: Teller) -> Table:
     ]
     heads = tell.heads("time", "who", "role", "read", "purpose")
     return Table(tell.catalogue.say("access.caption"), heads, rows, tell.empty("access"))
+
+
+def _disclosures(tell: Teller) -> Table:
+    rows = [
+        [
+            tell.when(one.time_us, dated=True),
+            Cell(one.issuer),
+            Cell(one.recipient),
+            Cell(one.package),
+            Cell(_grouped(one.sha256), look="digest"),
+        ]
+        for one in tell.story.disclosures
+    ]
+    heads = tell.heads("time", "discloser", "receiver", "package", "digest")
+    return Table(tell.catalogue.say("disclosures.caption"), heads, rows, tell.empty("disclosures"))
 
 
 def _removals(tell: Teller) -> Table:

@@ -266,6 +266,29 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Disclosure:
+    """A custody package was given to another authority.
+
+    Parameters
+    ----------
+    time_us : int
+        When. [us, UTC]
+    issuer, recipient : str
+        From whom, and to whom.
+    package : str
+        What no other package is called.
+    sha256 : str
+        Of its bytes, hexadecimal.
+    """
+
+    time_us: int
+    issuer: str
+    recipient: str
+    package: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """Personal data were removed by rule.
 
@@ -389,7 +412,7 @@ class Story:
         Without rows once it has been purged.
     told_by : Access
         Who made the report, as what, and for what.
-    stints, passages, moments, duties, gaps, sources, refusals, accesses, removals : tuple
+    stints, passages, moments, duties, gaps, sources, refusals, accesses, disclosures, removals : tuple
         In time order.
     seal : Seal
         Whether the record is whole.
@@ -417,6 +440,7 @@ class Story:
     sources: tuple[Source, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     accesses: tuple[Access, ...] = ()
+    disclosures: tuple[Disclosure, ...] = ()
     removals: tuple[Removal, ...] = ()
     components: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
