@@ -88,9 +88,11 @@ def grid_of(edges: Floats, flip: NDArray[np.uint16], *, outside: int = 0) -> ker
     where = (west - 1e-9, south - 1e-9, (east - west + 2e-9) / n_lon, (north - south + 2e-9) / n_lat, n_lon, n_lat)
     first = np.empty((len(edges), 2), dtype=np.int32)
     start = np.zeros(n_lon * n_lat + 1, dtype=np.int32)
-    items = np.empty(kernels.grid_rows(edges, *where, first, start, np.empty(0, dtype=np.int32)), dtype=np.int32)
-    kernels.grid_rows(edges, *where, first, start, items)
-    corner = np.empty(n_lon * n_lat, dtype=np.uint16)
+    kernels.count_rows(edges, *where, first, start)
+    np.cumsum(start, out=start)
+    items = np.empty(start[-1], dtype=np.int32)
+    kernels.fill_rows(edges, *where, start.copy(), items)
+    corner = np.zeros(n_lon * n_lat, dtype=np.uint16)
     kernels.corner_rows(edges, flip, outside, *where, start, corner)
     per = (1.0 / where[2], 1.0 / where[3])
     return kernels.Grid(edges, flip, outside, *where[:4], *per, n_lon, n_lat, first, start, items, corner)
@@ -241,6 +243,13 @@ def _near(parts: Floats, curve: Floats) -> kernels.Near:
     levels = int(np.clip(np.ceil(0.5 * np.log2(CELLS_PER_SEGMENT * len(parts))), 1, MOST_LEVELS))
     n = 1 << levels
     where = (west, south, (east - west) / n, (north - south) / n)
-    start, stop = np.empty((2, n * n), dtype=np.int32)
-    items = kernels.near_rows(curve, *where, levels, start, stop)
-    return kernels.Near(*where, 1.0 / where[2], 1.0 / where[3], n, start, stop, items)
+    start, stop = np.zeros((2, 2, n * n), dtype=np.int32)
+    items, count = np.empty(4 * (len(parts) + n * n), dtype=np.int32), -1
+    while count < 0:
+        items = np.empty(2 * len(items), dtype=np.int32)
+        items[: len(parts)] = np.arange(len(parts))
+        start[0, 0], stop[0, 0] = 0, len(parts)
+        count = kernels.near_rows(curve, *where, levels, start, stop, items)
+    last = levels % 2
+    per = (1.0 / where[2], 1.0 / where[3])
+    return kernels.Near(*where, *per, n, start[last].copy(), stop[last].copy(), items[:count].copy())

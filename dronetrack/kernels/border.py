@@ -100,33 +100,27 @@ def cells_one(low, high, origin, step, n):
 
 
 @kernel
-def grid_rows(edges, west, south, step_lon, step_lat, n_lon, n_lat, first, start, items):
-    """List the segments of each cell; without room in `items` only count them. Returns how many there are."""
-    if items.shape[0] == 0:
-        start[:] = 0
-    for turn in range(2):
-        if turn == 1 and items.shape[0] == 0:
-            break
-        for e in range(edges.shape[0]):
-            i0, i1 = cells_one(min(edges[e, 0], edges[e, 2]), max(edges[e, 0], edges[e, 2]), west, step_lon, n_lon)
-            j0, j1 = cells_one(min(edges[e, 1], edges[e, 3]), max(edges[e, 1], edges[e, 3]), south, step_lat, n_lat)
-            first[e, 0], first[e, 1] = i0, j0
-            for j in range(j0, j1 + 1):
-                for i in range(i0, i1 + 1):
-                    cell = j * n_lon + i
-                    if turn == 1:
-                        items[start[cell]] = e
-                        start[cell] += 1
-                    elif items.shape[0] == 0:
-                        start[cell + 1] += 1
-        if turn == 0 and items.shape[0] == 0:
-            for cell in range(n_lon * n_lat):
-                start[cell + 1] += start[cell]
-    if items.shape[0] > 0:  # filling moved each start to the next one
-        for cell in range(n_lon * n_lat, 0, -1):
-            start[cell] = start[cell - 1]
-        start[0] = 0
-    return start[n_lon * n_lat]
+def count_rows(edges, west, south, step_lon, step_lat, n_lon, n_lat, first, start):
+    """Fill `first`, and add to `start[c + 1]` (zeros) how many edges touch cell c."""
+    for e in range(edges.shape[0]):
+        i0, i1 = cells_one(min(edges[e, 0], edges[e, 2]), max(edges[e, 0], edges[e, 2]), west, step_lon, n_lon)
+        j0, j1 = cells_one(min(edges[e, 1], edges[e, 3]), max(edges[e, 1], edges[e, 3]), south, step_lat, n_lat)
+        first[e, 0], first[e, 1] = i0, j0
+        for j in range(j0, j1 + 1):
+            for i in range(i0, i1 + 1):
+                start[j * n_lon + i + 1] += 1
+
+
+@kernel
+def fill_rows(edges, west, south, step_lon, step_lat, n_lon, n_lat, place, items):
+    """List the edges of each cell; `place[c]` is where those of cell c begin, and is moved to where they end."""
+    for e in range(edges.shape[0]):
+        i0, i1 = cells_one(min(edges[e, 0], edges[e, 2]), max(edges[e, 0], edges[e, 2]), west, step_lon, n_lon)
+        j0, j1 = cells_one(min(edges[e, 1], edges[e, 3]), max(edges[e, 1], edges[e, 3]), south, step_lat, n_lat)
+        for j in range(j0, j1 + 1):
+            for i in range(i0, i1 + 1):
+                items[place[j * n_lon + i]] = e
+                place[j * n_lon + i] += 1
 
 
 @kernel
@@ -138,8 +132,7 @@ def left_one(edges, e, lon, lat):
 
 @kernel
 def corner_rows(edges, flip, outside, west, south, step_lon, step_lat, n_lon, n_lat, start, corner):
-    """Fill `corner` by scan lines through the south side of each row of cells."""
-    corner[:] = 0
+    """Fill `corner` (zeros) by scan lines through the south side of each row of cells."""
     for e in range(edges.shape[0]):
         y0, y1 = edges[e, 1], edges[e, 3]
         j0, j1 = cells_one(min(y0, y1), max(y0, y1), south, step_lat, n_lat)
@@ -241,59 +234,58 @@ def gap2_one(x, y, z, corner, k):
 
 
 @kernel
-def keep_one(corner, reach, curve, items, begin, end, kept, count):
-    """Append those of items[begin:end] that may be nearest somewhere in a cell; return how many `kept` holds.
+def keep_one(corner, reach, curve, kept, begin, end, count):
+    """Append those of kept[begin:end] that may be nearest somewhere in a cell; return how many are kept.
 
     Whoever is farther from the middle (corner 4) than the nearest one by more than the cell's own width cannot be
-    nearest anywhere in it. Nor can whoever is farther from all four corners than one and the same end of a segment: what is
-    nearer to one point than to another is a half space.
+    nearest anywhere in it. Nor can whoever is farther from all four corners than one and the same end of a segment:
+    what is nearer to one point than to another is a half space.
     """
     x, y, z = corner[4, 0], corner[4, 1], corner[4, 2]
     closest, pivot, at_end = np.inf, 0, 0.0
     for m in range(begin, end):
-        d2, t = distance2_one(x, y, z, curve, items[m])
+        d2, t = distance2_one(x, y, z, curve, kept[m])
         if d2 < closest:
-            closest, pivot, at_end = d2, items[m], 1.0 if t > 0.5 else 0.0
+            closest, pivot, at_end = d2, kept[m], 1.0 if t > 0.5 else 0.0
     limit = (math.sqrt(closest) + 2.0 * reach) ** 2
     ex, ey, ez, _, _, _ = on_one(curve, pivot, at_end)
     for m in range(begin, end):
-        d2, _ = distance2_one(x, y, z, curve, items[m])
+        d2, _ = distance2_one(x, y, z, curve, kept[m])
         if d2 > limit:
             continue
-        beaten = items[m] != pivot
+        beaten = kept[m] != pivot
         for k in range(4):
             if beaten:
-                d2, _ = distance2_one(corner[k, 0], corner[k, 1], corner[k, 2], curve, items[m])
+                d2, _ = distance2_one(corner[k, 0], corner[k, 1], corner[k, 2], curve, kept[m])
                 beaten = math.sqrt(gap2_one(ex, ey, ez, corner, k)) <= math.sqrt(d2) - MARGIN
         if not beaten:
-            kept[count] = items[m]
+            kept[count] = kept[m]
             count += 1
     return count
 
 
 @kernel
-def near_rows(curve, west, south, step_lon, step_lat, levels, start, stop):
-    """Fill `start` and `stop` of a square of 2**levels cells each way; return the items between them.
+def near_rows(curve, west, south, step_lon, step_lat, levels, start, stop, kept):
+    """Fill row `levels % 2` of `start` and `stop` (2, cells), a square of 2**levels cells each way, and what is kept.
 
-    From one cell that holds all segments, each is parted into four, `levels` times, and keeps what may be nearest in it
-    (`keep_one`); parts of a cell that holds few already share its list.
+    From one cell that holds all segments (given in row 0 and in `kept`), each is parted into four, `levels` times, and
+    keeps what may be nearest in it (`keep_one`); parts of a cell that holds few already share its list. Returns how
+    many there are, or -1 where `kept` is too short.
     """
-    kept = np.empty(8 * curve.shape[0] + 1024, dtype=np.int32)
     count = curve.shape[0]
-    kept[:count] = np.arange(count)
-    start[0], stop[0] = 0, count
     corner = np.empty((5, 3))
     for level in range(1, levels + 1):
-        n = 1 << level
+        n, old, new = 1 << level, (level - 1) & 1, level & 1
         wide, high = step_lon * (1 << (levels - level)), step_lat * (1 << (levels - level))
-        old_start, old_stop = start[: n * n >> 2].copy(), stop[: n * n >> 2].copy()
         for cell in range(n * n):
             j, i = cell // n, cell % n
             parent = (j >> 1) * (n >> 1) + (i >> 1)
-            begin, end = old_start[parent], old_stop[parent]
+            begin, end = start[old, parent], stop[old, parent]
             if end - begin <= FEW:
-                start[cell], stop[cell] = begin, end
+                start[new, cell], stop[new, cell] = begin, end
                 continue
+            if count + end - begin > kept.shape[0]:
+                return -1
             for k in range(5):
                 lon = west + (i + (0.5 if k == 4 else k & 1)) * wide
                 lat = south + (j + (0.5 if k == 4 else k >> 1)) * high
@@ -301,12 +293,10 @@ def near_rows(curve, west, south, step_lon, step_lat, levels, start, stop):
             reach = 0.0
             for k in range(4):
                 reach = max(reach, math.sqrt(gap2_one(corner[4, 0], corner[4, 1], corner[4, 2], corner, k)))
-            if count + end - begin > kept.shape[0]:
-                kept = np.concatenate((kept, np.empty(kept.shape[0] + end - begin, dtype=np.int32)))
-            start[cell] = count
-            count = keep_one(corner, 1.01 * reach + 1.0, curve, kept, begin, end, kept, count)
-            stop[cell] = count
-    return kept[:count].copy()
+            start[new, cell] = count
+            count = keep_one(corner, 1.01 * reach + 1.0, curve, kept, begin, end, count)
+            stop[new, cell] = count
+    return count
 
 
 @kernel

@@ -3,8 +3,7 @@
 Legend
 ------
 lines       a border, as in `dronetrack.kernels.border`
-x           (6,) ECEF position [m] and velocity [m/s]
-P           (6, 6) covariance of x
+state, cov  (n, 6), (n, 6, 6) ECEF position [m] and velocity [m/s], and covariance
 line_var    variance of the line itself, each way [m2]
 p           probability
 z           p in standard deviations, host positive: the p-quantile of the standard normal
@@ -55,33 +54,6 @@ WEIGHT = np.array(
         0.0471753363865118,
     ]
 )
-# P. J. Acklam's rational approximation of the normal quantile, highest power first: tails, middle.
-TAIL_TOP = (
-    -7.784894002430293e-03,
-    -3.223964580411365e-01,
-    -2.400758277161838,
-    -2.549732539343734,
-    4.374664141464968,
-    2.938163982698783,
-)
-TAIL_LOW = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996, 3.754408661907416, 1.0)
-MIDDLE_TOP = (
-    -3.969683028665376e01,
-    2.209460984245205e02,
-    -2.759285104469687e02,
-    1.383577518672690e02,
-    -3.066479806614716e01,
-    2.506628277459239,
-)
-MIDDLE_LOW = (
-    -5.447609879822406e01,
-    1.615858368580409e02,
-    -1.556989798598866e02,
-    6.680131188771972e01,
-    -1.328068155288572e01,
-    1.0,
-)
-
 SEEN, SIDE, TIME, Z, RATE, STATE, SINCE, FIRST, LAST, FIRST_AT, LAST_AT, W = 0, 1, 2, 3, 4, 5, 11, 12, 17, 22, 25, 28
 MEDIAN = 2
 FOUND = 11  # columns of one crossing, see `crossing_one`
@@ -181,30 +153,22 @@ def sides_one(bits, lon, lat, c00, c01, c11, lines):
 
 
 @kernel
-def horner_one(factors, x):
-    """Return a polynomial of x, highest power first."""
-    total = 0.0
-    for factor in factors:
-        total = total * x + factor
-    return total
-
-
-@kernel
 def probit_one(p):
-    """Quantile of the standard normal, to about 1e-9 of itself."""
-    tail = min(p, 1.0 - p)
-    if tail < 0.02425:
-        q = math.sqrt(-2.0 * math.log(tail))
-        z = horner_one(TAIL_TOP, q) / horner_one(TAIL_LOW, q)
-        return z if p < 0.5 else -z
-    q = p - 0.5
-    return q * horner_one(MIDDLE_TOP, q * q) / horner_one(MIDDLE_LOW, q * q)
+    """Quantile of the standard normal, within `FAR` of zero, by bisection: rows near the line are few."""
+    low, high = -FAR, FAR
+    for _ in range(40):
+        z = 0.5 * (low + high)
+        if tail_one(-z) < p:
+            low = z
+        else:
+            high = z
+    return 0.5 * (low + high)
 
 
 @kernel
-def belief_one(x, P, line_var, lines, out):
-    """Fill out (4,): probability of home and of host, z, and its rate [1/s]."""
-    lat, lon, _ = ecef_to_geodetic_one(x[0], x[1], x[2])
+def belief_one(state, cov, row, line_var, lines):
+    """Probability of home and of host, z, and its rate [1/s] of one row."""
+    lat, lon, _ = ecef_to_geodetic_one(state[row, 0], state[row, 1], state[row, 2])
     sl, cl, so, co = math.sin(lat), math.cos(lat), math.sin(lon), math.cos(lon)
     east, north = (-so, co, 0.0), (-sl * co, -sl * so, cl)
     curve, before, after = lines.curve, lines.before, lines.after
@@ -215,12 +179,12 @@ def belief_one(x, P, line_var, lines, out):
     normal = normal_one(sign, at, part, qx, qy, qz, ux, uy, uz, curve, before, after)
     c00, c01, c11, variance, rate = line_var, 0.0, line_var, line_var, 0.0
     for i in range(3):
-        rate += normal[i] * x[3 + i]
+        rate += normal[i] * state[row, 3 + i]
         for j in range(3):
-            c00 += east[i] * P[i, j] * east[j]
-            c01 += east[i] * P[i, j] * north[j]
-            c11 += north[i] * P[i, j] * north[j]
-            variance += normal[i] * P[i, j] * normal[j]
+            c00 += east[i] * cov[row, i, j] * east[j]
+            c01 += east[i] * cov[row, i, j] * north[j]
+            c11 += north[i] * cov[row, i, j] * north[j]
+            variance += normal[i] * cov[row, i, j] * normal[j]
     home, host = sides_one(bits, lon, lat, max(c00, LEAST_VAR), c01, max(c11, LEAST_VAR), lines)
     sigma = math.sqrt(max(variance, LEAST_VAR))
     both = home + host
@@ -229,14 +193,14 @@ def belief_one(x, P, line_var, lines, out):
         z = probit_one(p)
     else:
         z = math.copysign(max(FAR, abs(d) / sigma), d if both <= 1e-6 else p - 0.5)
-    out[0], out[1], out[2], out[3] = home, host, z, rate / sigma
+    return home, host, z, rate / sigma
 
 
 @kernel
 def belief_rows(state, cov, line_var, lines, out):
     """Fill out (n, 4)."""
     for i in range(state.shape[0]):
-        belief_one(state[i], cov[i], line_var, lines, out[i])
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = belief_one(state, cov, i, line_var, lines)
 
 
 @kernel
@@ -263,11 +227,12 @@ def passage_one(d0, v0, d1, v1, span, level):
 def forget_one(past, time):
     """Drop the passages so far: a side is known at this time, and they are no part of the next crossing."""
     past[SINCE] = time
-    past[FIRST:W] = np.nan
+    for i in range(FIRST, W):
+        past[i] = np.nan
 
 
 @kernel
-def passages_one(time, x, z, rate, level, past):
+def passages_one(time, state, row, z, rate, level, past):
     """Note when the probability of the other side first and last rose through each level since a side was known."""
     sign = -past[SIDE]
     t0, t1 = past[TIME], time
@@ -283,34 +248,33 @@ def passages_one(time, x, z, rate, level, past):
             past[FIRST + k] = past[LAST + k]
         if k == MEDIAN:
             for i in range(3):
-                at = cubic_one(past[STATE + i], past[STATE + 3 + i], x[i], x[3 + i], span, part)
+                at = cubic_one(past[STATE + i], past[STATE + 3 + i], state[row, i], state[row, 3 + i], span, part)
                 past[LAST_AT + i] = at
                 if new:
                     past[FIRST_AT + i] = at
 
 
 @kernel
-def crossing_one(time, x, p, past, out):
-    """Fill out (11,): five quantiles of the time [us], when it was known [us], side entered, where [ECEF m], p.
+def crossing_one(time, state, row, p, past, out, c):
+    """Fill out[c] (11,): five quantiles of the time [us], when it was known [us], side entered, where [ECEF m], p.
 
     Below the median the first passage counts, above it the last one, for between them the target may have been on
     either side.
     """
-    out[0:2] = past[FIRST : FIRST + 2]
-    out[3:5] = past[LAST + 3 : LAST + 5]
-    out[MEDIAN] = 0.5 * (past[FIRST + MEDIAN] + past[LAST + MEDIAN])
     earliest = past[SINCE]
     for k in range(5):
+        at = past[FIRST + k] if k < MEDIAN else past[LAST + k]
+        if k == MEDIAN:
+            at = 0.5 * (at + past[FIRST + k])
         # A level already passed when the side was last known, or not yet when the new one is.
-        if np.isnan(out[k]):
-            out[k] = past[SINCE] if k < MEDIAN else time
-        earliest = max(earliest, out[k])
-        out[k] = earliest
-    out[5], out[6] = time, -past[SIDE]
+        if np.isnan(at):
+            at = past[SINCE] if k < MEDIAN else time
+        earliest = max(earliest, at)
+        out[c, k] = earliest
+    out[c, 5], out[c, 6], out[c, 10] = time, -past[SIDE], p
     for i in range(3):
         at = 0.5 * (past[FIRST_AT + i] + past[LAST_AT + i])
-        out[7 + i] = x[i] if np.isnan(at) else at
-    out[10] = p
+        out[c, 7 + i] = state[row, i] if np.isnan(at) else at
 
 
 @kernel
@@ -321,20 +285,18 @@ def watch_rows(time_us, state, cov, line_var, lines, sure, level, past, out):
     Where the target is surely in neither country, no side is known any more.
     """
     count, late = 0, 0
-    now = np.empty(4)
     for i in range(time_us.shape[0]):
         time = float(time_us[i])
         if past[SEEN] != 0.0 and time < past[TIME]:
             late += 1
             continue
-        belief_one(state[i], cov[i], line_var, lines, now)
-        home, host, z, rate = now[0], now[1], now[2], now[3]
+        home, host, z, rate = belief_one(state, cov, i, line_var, lines)
         if past[SEEN] != 0.0 and past[SIDE] != 0.0:
-            passages_one(time, state[i], z, rate, level, past)
+            passages_one(time, state, i, z, rate, level, past)
         side = 1.0 if host >= sure else -1.0 if home >= sure else 0.0
         if side != 0.0:
             if past[SIDE] == -side:
-                crossing_one(time, state[i], max(home, host), past, out[count])
+                crossing_one(time, state, i, max(home, host), past, out, count)
                 count += 1
             past[SIDE] = side
             forget_one(past, time)
@@ -342,5 +304,6 @@ def watch_rows(time_us, state, cov, line_var, lines, sure, level, past, out):
             past[SIDE] = 0.0
             forget_one(past, time)
         past[SEEN], past[TIME], past[Z], past[RATE] = 1.0, time, z, rate
-        past[STATE : STATE + 6] = state[i]
+        for k in range(6):
+            past[STATE + k] = state[i, k]
     return count, late
