@@ -98,7 +98,7 @@ def test_forecasts_are_calibrated_on_simulated_drives(border, free):
     for share in ("0.5", "1"):
         assert found[f"brier_{share}"] < (0.75 if free else 0.35) * found[f"base_{share}"]
         assert found[f"said_{share}"] == pytest.approx(found[f"happened_{share}"], abs=0.1)
-    # Quantiles are held as often as they say, within three standard deviations of so few drives; the wider side is safe.
+    # Quantiles are held as often as they say, within three standard deviations of so few drives.
     wanted, n = np.array([0.025, 0.159, 0.5, 0.841, 0.975]), found["n_finite"]
     slack = 3.0 * np.sqrt(wanted * (1.0 - wanted) / n) + 0.05
     assert (np.abs(found["covered"] - wanted) < slack + 0.08 * (wanted < 0.2)).all()

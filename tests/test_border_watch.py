@@ -1,3 +1,4 @@
+import itertools
 import time
 
 import numpy as np
@@ -35,6 +36,11 @@ def river():
     lat = np.linspace(46.6, 46.4, 2000)
     north_m = (lat - 46.5) * 111_190.0
     return Border.from_line(lat, 21.0 + 60.0 * np.sin(north_m / 400.0 * 2 * np.pi) / 76_700.0, home="HU", host="RO")
+
+
+def track_of(time_us, state, cov, track_id=1):
+    n = len(time_us)
+    return Track(time_us, track_id, np.full(n, CONFIRMED, np.int8), state, cov, np.ones(n), np.ones(n, np.int16))
 
 
 def belief(place_enu, cov_enu):
@@ -172,7 +178,7 @@ def test_any_split_of_the_rows_gives_the_same_bits(cuts, seed):
     whole = border.crossings(rows)
     watch = Watch(border)
     bounds = [0, *sorted(cuts), len(rows)]
-    parts = Crossings.join([watch.update(rows.take(slice(a, b))) for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
+    parts = Crossings.join([watch.update(rows.take(slice(a, b))) for a, b in itertools.pairwise(bounds)])
     assert len(whole) >= 1
     for name in Crossings.__dataclass_fields__:
         assert np.array_equal(getattr(parts, name), getattr(whole, name)), name
@@ -223,7 +229,7 @@ def test_who_leaves_through_a_third_country_crosses_no_line_between_the_two(bord
     lon = np.interp(np.arange(400), [0, 130, 280, 399], [20.10, 20.10, 20.45, 20.80])
     state = np.hstack([geodesy.geodetic_to_ecef(lat, lon, np.full(400, 80.0)), np.zeros((400, 3))])
     cov = np.broadcast_to(np.diag([9.0] * 3 + [1.0] * 3), (400, 6, 6))
-    rows = Track(10_000_000 * np.arange(400), 1, np.full(400, CONFIRMED, np.int8), state, cov, np.ones(400), np.ones(400, np.int16))  # fmt: skip
+    rows = track_of(10_000_000 * np.arange(400), state, cov)
     assert border.side(lat, lon)[[0, -1]].tolist() == [0, 1]
     assert (border.side(lat, lon) == -1).any()
     assert len(border.crossings(rows)) == 0
@@ -234,7 +240,7 @@ def test_a_crossing_at_an_official_place_is_named(border):
     state = np.hstack([geodesy.geodetic_to_ecef(lat, lon, np.full(121, 120.0)), np.zeros((121, 3))])
     state[:, 3:] = np.gradient(state[:, :3], 1.0, axis=0)
     cov = np.broadcast_to(np.diag([9.0] * 3 + [1.0] * 3), (121, 6, 6))
-    rows = Track(10**15 + 10**6 * np.arange(121), 7, np.full(121, CONFIRMED, np.int8), state, cov, np.ones(121), np.ones(121, np.int16))  # fmt: skip
+    rows = track_of(10**15 + 10**6 * np.arange(121), state, cov)
     found = border.crossings(rows)
     assert found.place == ("Nadlac II",)
     assert (found.leaving, found.entering) == (("HU",), ("RO",))

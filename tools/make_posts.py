@@ -5,9 +5,9 @@
 
 Source: (c) OpenStreetMap contributors, Open Database Licence 1.0, motorway and trunk network as simplified in
 scgraph_data 2.0.0 (vertices about 100 m apart on a 0.001 degree grid, but whole motorways may be one straight edge).
-Each place where a road meets the packaged line is a crossing point; its name is set here by hand. `std_m` says how far the
-straight edge may lie from the road. Crossing points outside of the network (Csengersima-Petea, Battonya-Turnu, ...) are
-not in the file.
+Each place where a road meets the packaged line is a crossing point; its name is set here by hand. `std_m` says how far
+the straight edge may lie from the road. Crossing points outside of the network (Csengersima-Petea, Battonya-Turnu, ...)
+are not in the file.
 """
 
 import argparse

@@ -138,9 +138,7 @@ def main() -> None:
         attribution="Made with Natural Earth 4.1.0, 1:10 million, via world-atlas 2.0.2",
         licence="public domain",
     )
-    print(
-        f"{len(codes)} codes, {len(flat)} rings, {len(arcs)} arcs, {len(steps)} vertices, {chosen.file.stat().st_size} bytes"
-    )
+    print(f"{len(codes)} codes, {len(flat)} rings, {len(arcs)} arcs, {len(steps)} vertices")
 
 
 if __name__ == "__main__":

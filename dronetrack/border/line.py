@@ -78,7 +78,7 @@ class Border:
     --------
     >>> border = Border.between("HU", "RO")
     >>> border.signed_distance_m([46.2530], [20.1414]).round(-2).tolist()  # Szeged, in Hungary
-    [-11900.0]
+    [-16400.0]
     """
 
     home: str
@@ -390,7 +390,7 @@ class Border:
         """Say when and where a target will cross.
 
         Many drives start from the track's last row, drawn from its covariance, and go on as drivers do (`Pace`):
-        freely, along a route, or along a road graph, where each junction is left straight on rather than round a corner.
+        freely, along a route, or along a road graph, where junctions are left straight on rather than round a corner.
 
         Parameters
         ----------

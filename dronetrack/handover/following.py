@@ -8,6 +8,7 @@ into batches gives the same track and the same events, and so does the journal o
 
 import hashlib
 import itertools
+import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -209,7 +210,7 @@ class Following:
             registrations=tuple(registrations),
             contributions=tuple(one for one in self._contributions() if one.n_rows),
             crossing=self._crossing,
-            legal_basis=f"{self.operation.mandate.rules.name}, {events.article[0]}",
+            legal_basis=f"{self.operation.mandate.rules.name}, {events.article[-1]}",
             journal_digest="" if self.journal is None else self.journal.digest,
             journal_sequence=-1 if self.journal is None else len(self.journal) - 1,
         )
@@ -286,8 +287,11 @@ class Following:
         self._newest_us = self._looked_us = int(now.time_us[-1])
         self.watch.update(now)
         if self.journal is not None:
-            told = {"issued_us": issued_us, "crossing": None if crossing is None else _plain_crossing(crossing)}
-            self.journal.append("accepted", time_us, {"authority": mandate.host, **told})
+            # Where it crossed is personal: a purge takes it away.
+            where = b"" if crossing is None else json.dumps(_plain_crossing(crossing)).encode()
+            self.journal.append(
+                "accepted", time_us, {"authority": mandate.host, "issued_us": issued_us}, personal=where
+            )
         self._record(self.operation.update(now, () if crossing is None else (crossing,)))
         self._record(self.operation.act("offer", max(issued_us, self.operation.changed_us), mandate.home))
         self._record(self.operation.act("accept", time_us, mandate.host))

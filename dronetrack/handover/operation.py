@@ -68,7 +68,7 @@ class Operation:
     -----
     States and what moves them stand in one table, `dronetrack.handover.custody.TRANSITIONS`; the articles stand in the
     rule set. An urgent permission that was refused, stopped or used up does not revive by crossing again, and its hours
-    run from the first crossing of the operation.
+    run from the first crossing that was urgent.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Does a journal say what it said? Its records gone through again: the same bits of the track, the same events."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -99,8 +100,8 @@ def _again(following: Following, record: Record) -> list[Track]:
     elif record.kind == "passed":
         following.pass_time(record.time_us)
     elif record.kind == "accepted":
-        told = facts["crossing"]
-        following.take_over(None if told is None else _crossing(told), facts["issued_us"], record.time_us)
+        crossing = _crossing(json.loads(record.personal)) if record.personal else None
+        following.take_over(crossing, facts["issued_us"], record.time_us)
     return []
 
 

@@ -235,11 +235,11 @@ def gap2_one(x, y, z, corner, k):
 
 @kernel
 def keep_one(corner, reach, curve, kept, begin, end, count):
-    """Append those of kept[begin:end] that may be nearest somewhere in a cell; return how many `kept` holds.
+    """Append those of kept[begin:end] that may be nearest somewhere in a cell; return how many are kept.
 
     Whoever is farther from the middle (corner 4) than the nearest one by more than the cell's own width cannot be
-    nearest anywhere in it. Nor can whoever is farther from all four corners than one and the same end of a segment: what is
-    nearer to one point than to another is a half space.
+    nearest anywhere in it. Nor can whoever is farther from all four corners than one and the same end of a segment:
+    what is nearer to one point than to another is a half space.
     """
     x, y, z = corner[4, 0], corner[4, 1], corner[4, 2]
     closest, pivot, at_end = np.inf, 0, 0.0
@@ -266,11 +266,11 @@ def keep_one(corner, reach, curve, kept, begin, end, count):
 
 @kernel
 def near_rows(curve, west, south, step_lon, step_lat, levels, start, stop, kept):
-    """Fill `start` and `stop` (2, cells) of a square of 2**levels cells each way, in row `levels % 2`; and what is kept.
+    """Fill row `levels % 2` of `start` and `stop` (2, cells), a square of 2**levels cells each way, and what is kept.
 
     From one cell that holds all segments (given in row 0 and in `kept`), each is parted into four, `levels` times, and
-    keeps what may be nearest in it (`keep_one`); parts of a cell that holds few already share its list. Returns how many
-    there are, or -1 where `kept` is too short.
+    keeps what may be nearest in it (`keep_one`); parts of a cell that holds few already share its list. Returns how
+    many there are, or -1 where `kept` is too short.
     """
     count = curve.shape[0]
     corner = np.empty((5, 3))

@@ -51,7 +51,9 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
         before_m, self.at_m = self.at_m, to_m
         self.operation.update(one, self.watch.update(one))
         if before_m < 0.0 < to_m:
-            self.first_s = self.now_s if self.first_s is None else self.first_s
+            granted = any(start <= self.now_s < stop for start, stop in self.grants)
+            if self.first_s is None and not granted:
+                self.first_s = self.now_s  # the first crossing that can only have been urgent
             self.told = False
         if to_m < 0.0 < before_m:
             self.over = self.handed = False
