@@ -25,6 +25,7 @@ _ROOMS = {
     "Decoder": "mavlink",
     "DivergedError": "errors",
     "DronetrackError": "errors",
+    "Following": "handover",
     "FormatError": "errors",
     "Frames": "mavlink",
     "Fusion": "mission",
@@ -35,6 +36,7 @@ _ROOMS = {
     "Mission": "mission",
     "Mixture": "motion",
     "NotAuthorisedError": "errors",
+    "Operation": "handover",
     "OrderError": "errors",
     "Registration": "registration",
     "RoadGraph": "roads",
@@ -72,6 +74,7 @@ _ROOMS = {
     "read_units": "units",
     "register": "registration",
     "register_to_places": "registration",
+    "replay": "handover",
     "sightings": "sensing",
     "smooth": "smoothing",
     "track": "filtering",
@@ -99,6 +102,9 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.handover import Following as Following
+    from dronetrack.handover import Operation as Operation
+    from dronetrack.handover import replay as replay
     from dronetrack.journal import Journal as Journal
     from dronetrack.journal import purge as purge
     from dronetrack.journal import read_accesses as read_accesses

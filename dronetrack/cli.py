@@ -1,4 +1,4 @@
-"""The commands: `dronetrack demo`, `fuse`, `info`, `verify`, `purge`."""
+"""The commands: `dronetrack demo`, `fuse`, `info`, `report`, `verify`, `purge`."""
 
 import argparse
 import contextlib
@@ -68,6 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="list what a MAVLink log holds")
     info.add_argument("file", type=pathlib.Path, help="a .tlog")
     info.set_defaults(run=_info)
+    report = commands.add_parser("report", help="write the report that the host is owed")
+    report.add_argument("journal", type=pathlib.Path, help="a .journal")
+    report.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("report.html"), help="the page")
+    report.add_argument("--language", choices=("en", "hu", "ro"), default="en", help="of the page")
+    report.add_argument("--pdf", action="store_true", help="write a PDF beside the page, too")
+    report.add_argument("--who", default="", help="who makes it; by default the name of the login")
+    report.add_argument("--role", choices=("supervisor", "auditor"), default="supervisor", help="as what")
+    report.add_argument("--purpose", default="", help="what for; by default the report owed to the host")
+    report.add_argument("--as-of", default="", help="time of the report: ISO 8601, UTC; by default the last record's")
+    report.set_defaults(run=_report)
     verify = commands.add_parser("verify", help="prove a journal, or name its first bad record")
     verify.add_argument("journal", type=pathlib.Path, help="a .journal")
     verify.add_argument("--digest", default="", help="a digest that was noted earlier; it must lie on the chain")
@@ -79,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     purge.add_argument("--authority", required=True, help="under which authority")
     purge.add_argument("--reason", default="", help="under which rule")
     purge.set_defaults(run=_purge)
-    for command in (demo, fuse, info, verify, purge):
+    for command in (demo, fuse, info, report, verify, purge):
         command.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
 
@@ -98,7 +108,7 @@ def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
     with _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
 
-        fusion = fuse(mission, progress=lambda text, part: tell(text, 0.8 * part))
+        fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
         tell("writing the track and drawing the map", 0.85)
         files = fusion.write(out, also={"map.png": lambda path: draw(fusion, path)} if draw else None)
         tell("done", 1.0)
@@ -186,6 +196,15 @@ def _verify(options: argparse.Namespace) -> int:
     if not proof.ok:
         sys.stderr.write(f"dronetrack: {options.journal}: {proof.reason}\n")
     return 0 if proof.ok else BAD_INPUT
+
+
+def _report(options: argparse.Namespace) -> int:
+    from dronetrack.report.command import report
+
+    files = report(options)
+    told = f"written: {', '.join(str(file) for file in files)}\n"
+    sys.stdout.write(json.dumps({"files": [str(file) for file in files]}) + "\n" if options.json else told)
+    return 0
 
 
 def _purge(options: argparse.Namespace) -> int:

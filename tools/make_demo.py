@@ -3,6 +3,7 @@
     python tools/make_demo.py ../shared/data/recorded/joint_exercise_a dronetrack/data/demo
 
 Only whole frames and lines are taken or left; nothing inside one is changed. Kept are the messages that fusion reads.
+The mission file beside them is our own: it makes the recording an operation, which the source's does not.
 """
 
 import argparse
@@ -64,7 +65,6 @@ def main() -> None:
     nmea = (chosen.source / "ro_unit.nmea").read_text(encoding="ascii").splitlines(keepends=True)
     kept = [line for line in nmea if start <= day_seconds(line.split(",")[1]) < end]
     (chosen.target / "ro_unit.nmea").write_text("".join(kept), encoding="ascii")
-    (chosen.target / "mission.toml").write_text((chosen.source / "mission.toml").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
