@@ -295,7 +295,7 @@ def operated(recording, demo, tmp_path_factory):
 
 
 class TestOperationA:
-    """The recorded exercise as an operation: Hungary crosses with leave and hands over; nothing of Hungary after that."""
+    """The recorded exercise as an operation: Hungary crosses with leave and hands over; then nothing more of it."""
 
     def test_it_crosses_once_within_a_second_of_the_truth_and_within_what_it_says(self, operated, recording):
         truth = json.loads((recording / "scenario.json").read_text())["border_crossings"]["target"]
