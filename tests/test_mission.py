@@ -295,7 +295,7 @@ def operated(recording, demo, tmp_path_factory):
 
 
 class TestOperationA:
-    """The recorded exercise as an operation: Hungary crosses with leave and hands over; nothing of Hungary after that."""
+    """The recorded exercise as an operation: Hungary crosses with leave and hands over; then nothing more of it."""
 
     def test_it_crosses_once_within_a_second_of_the_truth_and_within_what_it_says(self, operated, recording):
         truth = json.loads((recording / "scenario.json").read_text())["border_crossings"]["target"]
@@ -321,11 +321,11 @@ class TestOperationA:
         names = [sensor.name for sensor in rows.sensors]
         romania = rows.time_us[rows.sensor_id == names.index("RO-D1 camera")]
         hungary = rows.time_us[np.isin(rows.sensor_id, [names.index("HU-D1 camera"), names.index("HU-1 contact")])]
-        period_us = np.median(np.diff(romania))
-        assert hungary[-1] <= handed_us
-        assert romania[romania > hungary[-1]][0] - hungary[-1] <= period_us
         near = np.abs(operated.track.time_us - handed_us) < 30_000_000
+        # Its camera takes 8 images a second; how far apart they reach us, the radio decides: up to 0.2 s.
         own = np.diff(romania[np.abs(romania - handed_us) < 31_000_000])
+        assert hungary[-1] <= handed_us
+        assert romania[romania > hungary[-1]][0] - hungary[-1] <= own.max() < 200_000
         assert np.diff(operated.track.time_us[near]).max() <= own.max()
         assert operated.track.track_id == 1
 
