@@ -22,16 +22,21 @@ _ROOMS = {
     "Correction": "sensing",
     "Crossing": "border",
     "Crossings": "border",
+    "Decoder": "mavlink",
     "DivergedError": "errors",
     "DronetrackError": "errors",
+    "Following": "handover",
     "FormatError": "errors",
+    "Frames": "mavlink",
     "Fusion": "mission",
     "InputError": "errors",
+    "Journal": "journal",
     "LinearBank": "bank",
     "Measurements": "measurements",
     "Mission": "mission",
     "Mixture": "motion",
     "NotAuthorisedError": "errors",
+    "Operation": "handover",
     "OrderError": "errors",
     "Registration": "registration",
     "RoadGraph": "roads",
@@ -46,24 +51,36 @@ _ROOMS = {
     "Tracker": "tracker",
     "Tracks": "tracks",
     "UnitReports": "units",
+    "Watch": "border",
     "check_gimbal_frame": "sensing",
     "contacts": "sensing",
+    "country_of": "border",
     "filter_sequence": "sequence",
     "from_filterpy": "bank",
     "fuse": "mission",
     "geo_targets": "sensing",
     "measurements_of": "measurements",
     "merge": "measurements",
+    "open_telemetry": "live",
+    "purge": "journal",
+    "read_accesses": "journal",
+    "read_batches": "mavlink",
+    "read_journal": "journal",
     "read_log_info": "mavlink",
+    "read_messages": "mavlink",
     "read_mission": "mission",
+    "read_srt": "mavlink",
     "read_telemetry": "mavlink",
     "read_units": "units",
     "register": "registration",
     "register_to_places": "registration",
+    "replay": "handover",
     "sightings": "sensing",
     "smooth": "smoothing",
     "track": "filtering",
     "track_on_road": "driving",
+    "traffic": "mavlink",
+    "verify_journal": "journal",
     "warm_up": "warm",
 }
 
@@ -74,6 +91,8 @@ if TYPE_CHECKING:
     from dronetrack.border import Border as Border
     from dronetrack.border import Crossing as Crossing
     from dronetrack.border import Crossings as Crossings
+    from dronetrack.border import Watch as Watch
+    from dronetrack.border import country_of as country_of
     from dronetrack.driving import AlongRoad as AlongRoad
     from dronetrack.driving import track_on_road as track_on_road
     from dronetrack.errors import DivergedError as DivergedError
@@ -83,8 +102,23 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.handover import Following as Following
+    from dronetrack.handover import Operation as Operation
+    from dronetrack.handover import replay as replay
+    from dronetrack.journal import Journal as Journal
+    from dronetrack.journal import purge as purge
+    from dronetrack.journal import read_accesses as read_accesses
+    from dronetrack.journal import read_journal as read_journal
+    from dronetrack.journal import verify_journal as verify_journal
+    from dronetrack.live import open_telemetry as open_telemetry
+    from dronetrack.mavlink import Decoder as Decoder
+    from dronetrack.mavlink import Frames as Frames
+    from dronetrack.mavlink import read_batches as read_batches
     from dronetrack.mavlink import read_log_info as read_log_info
+    from dronetrack.mavlink import read_messages as read_messages
+    from dronetrack.mavlink import read_srt as read_srt
     from dronetrack.mavlink import read_telemetry as read_telemetry
+    from dronetrack.mavlink import traffic as traffic
     from dronetrack.measurements import Measurements as Measurements
     from dronetrack.measurements import Sensor as Sensor
     from dronetrack.measurements import measurements_of as measurements_of

@@ -389,7 +389,7 @@ class TargetBank:
             self._latest_us = int(to_us.max(initial=self._latest_us))
 
     def _share(self, kernel: Callable[..., int], *arguments: object, check: tuple[Floats, ...] = ()) -> int:
-        return _share(self.n_threads, self._n, kernel, *arguments, check=check)
+        return in_slices(self.n_threads, self._n, kernel, *arguments, check=check)
 
 
 class LinearBank:
@@ -519,7 +519,7 @@ class LinearBank:
 
     def _call(self, predict: bool, fuse: bool, *arguments: object) -> None:
         models = self._models, self._chance, self._state, self._F, self._Q, self._H, self._D, self._Pi
-        _share(self.n_threads, self._n, mixtures.linear_rows, *models, predict, fuse, *arguments)
+        in_slices(self.n_threads, self._n, mixtures.linear_rows, *models, predict, fuse, *arguments)
 
 
 def from_filterpy(
@@ -590,15 +590,20 @@ def from_filterpy(
     return bank
 
 
-def _share(
-    n_threads: int, n: int, kernel: Callable[..., int], *arguments: object, check: tuple[Floats, ...] = ()
+def in_slices(
+    n_threads: int,
+    n: int,
+    kernel: Callable[..., Any],
+    *arguments: object,
+    check: tuple[Floats, ...] = (),
+    smallest: int = _THREADED_FROM,
 ) -> int:
-    """Call a kernel for all targets, in slices of whole blocks on several threads where that pays.
+    """Call a kernel for all targets, in slices of whole blocks on several threads from `smallest` targets on.
 
     `check` holds the measurement and its noise. A kernel that does all targets looks at them itself before it changes
     anything; before the slices go their ways that has to be done here.
     """
-    if n < _THREADED_FROM or n_threads == 1:
+    if n < smallest or n_threads == 1:
         return kernel(0, n, *arguments)
     step = -(-n // (n_threads * kernels.BLOCK)) * kernels.BLOCK
     slices = [(first, min(first + step, n)) for first in range(0, n, step)]
@@ -607,7 +612,8 @@ def _share(
         if bad:
             return bad[0]
     kernel(0, 0, *arguments)  # compiled here, once
-    return max(_pool(n_threads).map(lambda part: kernel(*part, *arguments), slices))
+    results = list(_pool(n_threads).map(lambda part: kernel(*part, *arguments), slices))
+    return -1 if results[0] is None else max(results)
 
 
 @cache

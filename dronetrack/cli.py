@@ -1,7 +1,8 @@
-"""The commands: `dronetrack demo`, `fuse`, `info`, `bench`."""
+"""The commands: `dronetrack demo`, `fuse`, `info`, `report`, `verify`, `purge`, `bench`."""
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.resources
 import importlib.util
 import json
@@ -67,6 +68,27 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="list what a MAVLink log holds")
     info.add_argument("file", type=pathlib.Path, help="a .tlog")
     info.set_defaults(run=_info)
+    report = commands.add_parser("report", help="write the report that the host is owed")
+    report.add_argument("journal", type=pathlib.Path, help="a .journal")
+    report.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("report.html"), help="the page")
+    report.add_argument("--language", choices=("en", "hu", "ro"), default="en", help="of the page")
+    report.add_argument("--pdf", action="store_true", help="write a PDF beside the page, too")
+    report.add_argument("--who", default="", help="who makes it; by default the name of the login")
+    report.add_argument("--role", choices=("supervisor", "auditor"), default="supervisor", help="as what")
+    report.add_argument("--purpose", default="", help="what for; by default the report owed to the host")
+    report.add_argument("--as-of", default="", help="time of the report: ISO 8601, UTC; by default the last record's")
+    report.set_defaults(run=_report)
+    verify = commands.add_parser("verify", help="prove a journal, or name its first bad record")
+    verify.add_argument("journal", type=pathlib.Path, help="a .journal")
+    verify.add_argument("--digest", default="", help="a digest that was noted earlier; it must lie on the chain")
+    verify.set_defaults(run=_verify)
+    purge = commands.add_parser("purge", help="remove personal data from a journal; its chain stays provable")
+    purge.add_argument("journal", type=pathlib.Path, help="a .journal that nobody is writing")
+    purge.add_argument("--before", required=True, help="what is older goes: ISO 8601, UTC, such as 2026-05-01T00:00")
+    purge.add_argument("--who", required=True, help="who purges")
+    purge.add_argument("--authority", required=True, help="under which authority")
+    purge.add_argument("--reason", default="", help="under which rule")
+    purge.set_defaults(run=_purge)
     bench = commands.add_parser("bench", help="race the library against its peers and the limits of the machine")
     bench.add_argument("names", nargs="*", metavar="name", help="workloads (all, where none is named)")
     bench.add_argument("--peers", default="all", help="all, none, or names with commas between")
@@ -79,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--renew", type=pathlib.Path, metavar="FILE", help="write the ratios of this run as a baseline")
     bench.set_defaults(run=_bench)
-    for command in (demo, fuse, info):
+    for command in (demo, fuse, info, report, verify, purge, bench):
         command.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
 
@@ -98,7 +120,7 @@ def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
     with _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
 
-        fusion = fuse(mission, progress=lambda text, part: tell(text, 0.8 * part))
+        fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
         tell("writing the track and drawing the map", 0.85)
         files = fusion.write(out, also={"map.png": lambda path: draw(fusion, path)} if draw else None)
         tell("done", 1.0)
@@ -181,6 +203,35 @@ def _bench(options: argparse.Namespace) -> int:
     from dronetrack.bench.command import bench
 
     return bench(options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from dronetrack.journal import verify_journal
+    from dronetrack.journal.telling import verification_lines
+
+    proof = verify_journal(options.journal, digest=options.digest)
+    sys.stdout.write(json.dumps(dataclasses.asdict(proof)) + "\n" if options.json else verification_lines(proof))
+    if not proof.ok:
+        sys.stderr.write(f"dronetrack: {options.journal}: {proof.reason}\n")
+    return 0 if proof.ok else BAD_INPUT
+
+
+def _report(options: argparse.Namespace) -> int:
+    from dronetrack.report.command import report
+
+    files = report(options)
+    told = f"written: {', '.join(str(file) for file in files)}\n"
+    sys.stdout.write(json.dumps({"files": [str(file) for file in files]}) + "\n" if options.json else told)
+    return 0
+
+
+def _purge(options: argparse.Namespace) -> int:
+    from dronetrack.journal.telling import purge_before
+
+    facts = purge_before(options.journal, options.before, options.who, options.authority, options.reason)
+    told = f"removed {facts['bytes']:,} bytes of personal data from {facts['records']} records\n"
+    sys.stdout.write(json.dumps(facts) + "\n" if options.json else told)
+    return 0
 
 
 @contextlib.contextmanager

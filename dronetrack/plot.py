@@ -1,10 +1,12 @@
 """What did it look like? The map of a mission."""
 
+import itertools
 import pathlib
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dronetrack.border import Border
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION
 from dronetrack.mission import Fusion
 from dronetrack.picture import (
@@ -83,7 +85,7 @@ def picture_of(fusion: Fusion) -> Picture:
         ellipses=_ellipses(fusion, x, y),
         drones=paths["drone"],
         units=paths["unit"],
-        border=Path("border", "", *plane(border.line_lat_deg, border.line_lon_deg)) if border else None,
+        border=Path("border", "", *plane(*_line(border))) if border else None,
         sides=_sides(fusion, plane, colours, float(x.min())),
         crossings=_crossings(fusion, plane),
         ends=[
@@ -127,16 +129,29 @@ def _ellipses(fusion: Fusion, x: Floats, y: Floats) -> Floats:
 
 def _sides(fusion: Fusion, plane: _Plane, colours: dict[str, str], west_km: float) -> list[Side]:
     border = fusion.border
-    if border is None or not len(border.home_ring_deg):
+    if border is None or not len(border.host_rings_deg):
         return []
     home_is_west = bool(border.signed_distance_m([plane.lat0], [plane.lon0 + west_km / plane.kx])[0] < 0.0)
     return [
-        Side(code, colours.get(code, GREY), *plane(ring[:, 1], ring[:, 0]), western)
-        for code, ring, western in (
-            (border.home, border.home_ring_deg, home_is_west),
-            (border.host, border.host_ring_deg, not home_is_west),
+        Side(code, colours.get(code, GREY), *plane(*_outline(rings, offsets)), western)
+        for code, rings, offsets, western in (
+            (border.home, border.home_rings_deg, border.home_offsets, home_is_west),
+            (border.host, border.host_rings_deg, border.host_offsets, not home_is_west),
         )
     ]
+
+
+def _line(border: Border) -> tuple[Floats, Floats]:
+    """Latitude and longitude of the line, NaN between its parts. [deg]"""
+    gaps = border.line_offsets[1:-1]
+    return np.insert(border.line_lat_deg, gaps, np.nan), np.insert(border.line_lon_deg, gaps, np.nan)
+
+
+def _outline(rings_deg: Floats, offsets: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """All rings of a country in one stroke, with bridges to the first vertex: latitude and longitude. [deg]"""
+    rows = [[*range(start, stop), start, 0] for start, stop in itertools.pairwise(offsets)]
+    stroke = rings_deg[np.concatenate(rows)]
+    return stroke[:, 1], stroke[:, 0]
 
 
 def _crossings(fusion: Fusion, plane: _Plane) -> list[Mark]:

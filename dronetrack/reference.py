@@ -5,6 +5,7 @@ They are the oracle of the tests and the named peer of the benchmarks; nothing e
 
 import pathlib
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,65 @@ def read_messages(path: str | pathlib.Path) -> Iterator[tuple[int, int, int, int
                 yield identity, message.get_srcSystem(), message.get_srcComponent(), message.get_seq(), values
     finally:
         link.close()
+
+
+def find_frames(data: bytes, *, stamped: bool = False) -> tuple[list[tuple[int, int, int]], int, int]:
+    """Find the MAVLink frames of some bytes by trying every place in turn, with pymavlink's own checksum.
+
+    Parameters
+    ----------
+    data : bytes
+        A log or stream.
+    stamped : bool, optional
+        Whether an 8-byte big-endian time stamp stands before each frame.
+
+    Returns
+    -------
+    frames : list of (start, stop, stamp)
+        Each verified frame and, in a stamped log, its stamp as sent.
+    n_unknown : int
+        Frames of unknown id: followed by another start, or by the end, with no verified frame inside.
+    n_skipped : int
+        Bytes that belong to neither.
+    """
+    from pymavlink.dialects.v20 import all as dialect
+
+    lead = 8 if stamped else 0
+    frames, unknown, skipped, at = [], 0, 0, 0
+    while at + lead < len(data):
+        known, stop = _frame_at(dialect, data, at + lead)
+        if known:
+            frames.append((at + lead, stop, int.from_bytes(data[at : at + lead], "big")))
+            at = stop
+            continue
+        step = 1
+        if stop and (stop == len(data) or data[stop + lead : stop + lead + 1] in (b"\xfd", b"\xfe")):
+            inside = (inner for inner in range(at + 1, stop) if _frame_at(dialect, data, inner + lead)[0])
+            go_on = next(inside, stop)
+            if go_on == stop:
+                unknown, at = unknown + 1, stop
+                continue
+            step = go_on - at
+        skipped, at = skipped + step, at + step
+    return frames, unknown, skipped
+
+
+def _frame_at(dialect: ModuleType, data: bytes, at: int) -> tuple[bool, int]:
+    """Whether a verified frame starts here, and where it ends; 0 where nothing like a frame does."""
+    head = {0xFE: 6, 0xFD: 10}.get(data[at] if at < len(data) else 0, 0)
+    if not head or len(data) < at + head or (head == 10 and data[at + 2] & ~dialect.MAVLINK_IFLAG_SIGNED):
+        return False, 0
+    identity = data[at + 5] if head == 6 else int.from_bytes(data[at + 7 : at + 10], "little")
+    tail = at + head + data[at + 1]
+    stop = tail + 2 + (13 if head == 10 and data[at + 2] else 0)
+    if stop > len(data):
+        return False, 0
+    if identity not in dialect.mavlink_map:
+        return False, stop
+    checksum = dialect.x25crc(data[at + 1 : tail])
+    checksum.accumulate(bytes([dialect.mavlink_map[identity].crc_extra]))
+    right = checksum.crc == int.from_bytes(data[tail : tail + 2], "little")
+    return right, stop if right else 0
 
 
 def track(

@@ -43,6 +43,16 @@ _COLUMNS: dict[str, tuple[type, tuple[int, ...], float, float, bool]] = {
     "y": (np.float64, (), -np.inf, np.inf, True),
     "range_m": (np.float64, (), 0.0, np.inf, False),
     "std_m": (np.float64, (), 0.0, np.inf, True),
+    "zoom_percent": (np.float64, (), 0.0, 100.0, False),
+    "angle_x_rad": (np.float64, (), -np.inf, np.inf, True),
+    "angle_y_rad": (np.float64, (), -np.inf, np.inf, True),
+    "distance_m": (np.float64, (), 0.0, np.inf, True),
+    "offset_ned_m": (np.float64, (3,), -np.inf, np.inf, True),
+    "velocity_ratio": (np.float64, (), -np.inf, np.inf, True),
+    "horizontal_ratio": (np.float64, (), -np.inf, np.inf, True),
+    "vertical_ratio": (np.float64, (), -np.inf, np.inf, True),
+    "healthy": (np.bool_, (), 0, 1, False),
+    "identity": (np.str_, (), -np.inf, np.inf, False),
 }
 
 
@@ -169,6 +179,89 @@ class Range(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Zoom(_Table):
+    """Zoom of the camera, in percent of its full range; which field of view that is, only the camera knows."""
+
+    time_us: Times
+    zoom_percent: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place(_Table):
+    """Points that the drone spoke of: its home, the ground below it, the centre of its picture."""
+
+    time_us: Times
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_hae_m: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LandingTarget(_Table):
+    """A beacon or tag that the drone saw.
+
+    `angle_x_rad`, `angle_y_rad` are its angles off the image centre, `distance_m` how far it is (NaN unknown), and
+    `offset_ned_m` (n, 3) where it is from the drone's origin, where the drone says so in north, east, down.
+    """
+
+    time_us: Times
+    angle_x_rad: Floats
+    angle_y_rad: Floats
+    distance_m: Floats
+    offset_ned_m: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FollowTarget(_Table):
+    """Where the drone was told that the one it follows is; `vel_ned_mps` NaN where unknown.
+
+    The message states two accuracies and not what they are (deviation or variance), so none is given here.
+    """
+
+    time_us: Times
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_hae_m: Floats
+    vel_ned_mps: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Health(_Table):
+    """Whether the autopilot trusts its own estimate.
+
+    The ratios are normalised innovations, 1 at the edge of its own gate: a gate for its position, never a variance.
+    `h_acc_m`, `v_acc_m` are standard deviations where the autopilot states them (PX4), NaN elsewhere. `healthy` is
+    false where attitude or horizontal position are missing, a glitch is flagged, or a ratio is at the gate.
+    """
+
+    time_us: Times
+    flags: NDArray[np.int32]
+    velocity_ratio: Floats
+    horizontal_ratio: Floats
+    vertical_ratio: Floats
+    h_acc_m: Floats
+    v_acc_m: Floats
+    healthy: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic(_Table):
+    """Other aircraft that the drone heard: ADS-B and Open Drone ID.
+
+    `identity` is what they call themselves (``ICAO 4CA7B3``, ``UAS ...``); `time_us` when they were there.
+    """
+
+    time_us: Times
+    identity: NDArray[np.str_]
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_hae_m: Floats
+    h_acc_m: Floats
+    v_acc_m: Floats
+    vel_ned_mps: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Clock:
     """How this drone's boot time became UTC.
 
@@ -186,6 +279,10 @@ class Clock:
         What was added to the autopilot's own UTC. [s]
     n_pairs : int
         Valid SYSTEM_TIME pairs.
+    residual_s : (k,) float64
+        How far the receive stamps' lower envelope scatters about the fit; NaN where a boot was too short. [s]
+    reboot_us : (k,) float64
+        Receive stamp from which each boot counts. [us]
     """
 
     source: str = "none"
@@ -196,8 +293,12 @@ class Clock:
     receive_minus_system_time_s: float = float("nan")
     latency_s: float = 0.0
     n_pairs: int = 0
+    residual_s: Floats = field(default_factory=lambda: np.zeros(0))
+    reboot_us: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
+        for name in ("residual_s", "reboot_us"):
+            object.__setattr__(self, name, column(name, getattr(self, name), np.float64, (None,)))
         for name in ("boot_start_us", "offset_us", "drift"):
             object.__setattr__(self, name, column(name, getattr(self, name), np.float64, (None,), nan=False))
 
@@ -223,7 +324,11 @@ class Telemetry:
     autopilot : int
         MAV_AUTOPILOT, as its heartbeat says; 0 (generic) where unknown.
     position, attitude, gimbal, camera, image_target, geo_target, range : tables
-        Each may have no rows.
+        Each may have no rows. `range` is measured along the camera.
+    height : Range
+        Range straight down.
+    zoom, image_centre, landing_target, follow_target, home, ground, health, traffic : tables
+        What else it said; `ground` is the terrain below it as its own map has it.
     clock : Clock
         How boot time became UTC.
     stats : dict
@@ -240,6 +345,15 @@ class Telemetry:
     image_target: ImageTarget = field(default_factory=lambda: _empty(ImageTarget))
     geo_target: GeoTarget = field(default_factory=lambda: _empty(GeoTarget))
     range: Range = field(default_factory=lambda: _empty(Range))
+    height: Range = field(default_factory=lambda: _empty(Range))
+    zoom: Zoom = field(default_factory=lambda: _empty(Zoom))
+    image_centre: Place = field(default_factory=lambda: _empty(Place))
+    landing_target: LandingTarget = field(default_factory=lambda: _empty(LandingTarget))
+    follow_target: FollowTarget = field(default_factory=lambda: _empty(FollowTarget))
+    home: Place = field(default_factory=lambda: _empty(Place))
+    ground: Place = field(default_factory=lambda: _empty(Place))
+    health: Health = field(default_factory=lambda: _empty(Health))
+    traffic: Traffic = field(default_factory=lambda: _empty(Traffic))
     clock: Clock = field(default_factory=Clock)
     stats: dict = field(default_factory=dict)
 
@@ -303,6 +417,23 @@ class Telemetry:
         flags = np.full(len(wanted), -1, dtype=np.int32)
         flags[rows >= 0] = self.gimbal.flags[rows[rows >= 0]]
         return turn, flags
+
+    def healthy_at(self, time_us: ArrayLike) -> NDArray[np.bool_]:
+        """Return whether the autopilot trusted its own estimate at any times.
+
+        Parameters
+        ----------
+        time_us : (m,) int64
+            Times, in any order. [us, UTC]
+
+        Returns
+        -------
+        (m,) bool
+            As its last report before says; true where it said nothing yet.
+        """
+        wanted = column("time_us", time_us, np.int64, (None,))
+        rows = np.searchsorted(self.health.time_us, wanted, side="right")
+        return np.concatenate([[True], self.health.healthy])[rows]
 
     def steadied(self) -> "Telemetry":
         """Return the same report with its position carried over GNSS jumps by the drone's own velocity.

@@ -1,7 +1,7 @@
 """Where do we believe the target was? Tracks: columns, views, value at any time, tables and files."""
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
@@ -214,8 +214,13 @@ class Track:
         names = ("time_us", "status", "state", "cov", "nis", "n_sensors")
         return replace(self, **{name: getattr(self, name)[rows] for name in names}, origin=None)
 
-    def to_geodataframe(self) -> "geopandas.GeoDataFrame":
+    def to_geodataframe(self, *, custody: Sequence[str] | None = None) -> "geopandas.GeoDataFrame":
         """Return the track as a table with geometry, in the columns of the mission output.
+
+        Parameters
+        ----------
+        custody : sequence of str, optional
+            Which authority held the target in each row; becomes a column.
 
         Returns
         -------
@@ -226,18 +231,20 @@ class Track:
         import geopandas
         import pandas as pd
 
-        columns = self._columns()
+        columns = self._columns(custody)
         points = geopandas.points_from_xy(columns["lon_deg"], columns["lat_deg"])
         table = pd.DataFrame({**columns, "time": pd.DatetimeIndex(self.time, tz="UTC")})
         return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326")
 
-    def to_file(self, path: str | pathlib.Path) -> pathlib.Path:
+    def to_file(self, path: str | pathlib.Path, *, custody: Sequence[str] | None = None) -> pathlib.Path:
         """Write the track: `.parquet` (GeoParquet), `.geojson`, or `.csv`.
 
         Parameters
         ----------
         path : str or Path
             Where to; the suffix says what.
+        custody : sequence of str, optional
+            Which authority held the target in each row; becomes a column.
 
         Returns
         -------
@@ -251,16 +258,16 @@ class Track:
         """
         path = pathlib.Path(path)
         if path.suffix == ".parquet":
-            self._write_parquet(path)
+            self._write_parquet(path, self._columns(custody))
         elif path.suffix == ".geojson":
-            path.write_text(self._geojson(), encoding="utf-8")
+            path.write_text(self._geojson(self._columns(custody)), encoding="utf-8")
         elif path.suffix == ".csv":
-            self.to_geodataframe().drop(columns="geometry").to_csv(path, index=False)
+            self.to_geodataframe(custody=custody).drop(columns="geometry").to_csv(path, index=False)
         else:
             raise InputError(f"{path.name}: a track goes to .parquet, .geojson or .csv; choose one of these.")
         return path
 
-    def _columns(self) -> dict[str, NDArray]:
+    def _columns(self, custody: Sequence[str] | None) -> dict[str, NDArray]:
         """Columns of the mission output, in its order."""
         lat_deg, lon_deg, alt_hae_m = self._geodetic()
         cov = self.pos_cov_enu_m2
@@ -276,19 +283,20 @@ class Track:
             "var_n_m2": cov[:, 1, 1],
             "cov_en_m2": cov[:, 0, 1],
             "status": np.array(STATUS_NAMES, dtype=object)[self.status],
+            **({} if custody is None else {"custody": np.array(custody, dtype=object)}),
         }
 
-    def _write_parquet(self, path: pathlib.Path) -> None:
+    def _write_parquet(self, path: pathlib.Path, columns: dict[str, NDArray]) -> None:
         """GeoParquet 1.1 through pyarrow alone: importing geopandas would take longer than the whole fusion."""
         import json
 
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns = self._columns()
-        texts = columns["status"].astype("S").tolist()
         arrays = {
-            name: _arrow(values) if values.dtype.kind in "fi" else _arrow_bytes(texts, pa.string())
+            name: _arrow(values)
+            if values.dtype.kind in "fi"
+            else _arrow_bytes([text.encode() for text in values.tolist()], pa.string())
             for name, values in columns.items()
             if name != "time"
         }
@@ -299,11 +307,10 @@ class Track:
         table = pa.table(arrays).replace_schema_metadata({"geo": json.dumps(about)})
         pq.write_table(table, path)
 
-    def _geojson(self) -> str:
+    def _geojson(self, columns: dict[str, NDArray]) -> str:
         """RFC 7946: positions to 1e-7 deg (1 cm), one point feature per row with the columns of the table."""
         import json
 
-        columns = self._columns()
         points = np.round(np.column_stack([columns.pop("lon_deg"), columns.pop("lat_deg")]), 7)
         heights = np.round(columns["alt_hae_m"], 2)
         columns["time"] = np.char.add(np.datetime_as_string(self.time, unit="us"), "Z")

@@ -49,7 +49,7 @@ def test_turning_the_border_round_turns_the_sides(border):
 
 def test_side_agrees_with_shapely(border, rng):
     lat, lon = near_the_line(border, rng, 2000)
-    home, host = shapely.Polygon(border.home_ring_deg), shapely.Polygon(border.host_ring_deg)
+    home, host = shapely.Polygon(border.home_rings_deg), shapely.Polygon(border.host_rings_deg)
     expected = np.where(shapely.contains_xy(host, lon, lat), 1, np.where(shapely.contains_xy(home, lon, lat), 0, -1))
     assert (border.side(lat, lon) == expected).all()
     assert (expected >= 0).mean() > 0.9
@@ -186,9 +186,11 @@ def test_what_is_no_map_is_refused(tmp_path):
         Border.read(tmp_path / "missing.geojson", home="A", host="B")
 
 
-def test_a_border_that_does_not_ship_is_refused_with_what_does():
-    with pytest.raises(InputError, match=r"no border HU-XX ships with the package \(there is .*HU-RO"):
+def test_what_is_no_land_border_is_refused_with_what_there_is():
+    with pytest.raises(InputError, match="there is no country 'XX'"):
         Border.between("HU", "XX")
+    with pytest.raises(InputError, match="HU and FR share no land border; HU has one with AT, HR, RO, RS, SI, SK, UA"):
+        Border.between("HU", "FR")
 
 
 def test_the_data_say_where_they_come_from(border):

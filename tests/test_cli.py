@@ -21,9 +21,10 @@ def test_the_demo_needs_no_arguments_and_writes_its_files(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no progress bar in a pipe
     assert "border crossed HU -> RO" in done.stdout
+    assert "RO accepts the target  (Article 40(1))" in done.stdout
     out = tmp_path / "dronetrack-demo"
     assert sorted(path.name for path in out.iterdir()) == [
-        "map.png", "stats.json", "timeline.json", "track.geojson", "track.parquet",
+        "map.png", "run.journal", "stats.json", "timeline.json", "track.geojson", "track.parquet",
     ]  # fmt: skip
     assert len(geopandas.read_parquet(out / "track.parquet")) > 3000
     events = json.loads((out / "timeline.json").read_text())

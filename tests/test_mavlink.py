@@ -10,8 +10,9 @@ from pymavlink.dialects.v20 import all as dialect
 
 from dronetrack import reference
 from dronetrack.errors import FormatError, InputError
-from dronetrack.mavlink import layouts, read_log_info, read_telemetry
+from dronetrack.mavlink import read_log_info, read_telemetry
 from dronetrack.mavlink.frames import index_frames, read_frames
+from dronetrack.mavlink.layouts import dialect_of
 
 LOGS = {
     "sitl/sitl_run1_copter_rover_border.tlog": (139_314, 0),
@@ -100,7 +101,7 @@ def test_frame_counts_of_real_logs(shared, log):
 
 def test_layouts_have_pymavlinks_sizes():
     for identity, message in dialect.mavlink_map.items():
-        assert layouts.layout(identity).itemsize == message.unpacker.size, message.msgname
+        assert dialect_of().layout(identity).itemsize == message.unpacker.size, message.msgname
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -108,7 +109,7 @@ def test_both_wire_versions_are_read(version):
     sender = Sender(version=version)
     for number in range(5):
         sender.send("attitude", number, **attitude(100 * number, yaw=0.1 * number))
-    values, _ = read_frames(sender.log).columns(layouts.message_id("ATTITUDE"))
+    values, _ = read_frames(sender.log).columns("ATTITUDE")
     np.testing.assert_allclose(values["yaw"], 0.1 * np.arange(5), rtol=1e-6)
 
 
@@ -121,7 +122,7 @@ def test_garbage_between_frames_costs_no_frame(garbage):
         sender.send("attitude", 1_795_470_000_000_000 + number, **attitude(100 * number, yaw=number))
         stream += rubbish + sender.log
     frames = index_frames(np.frombuffer(stream, dtype=np.uint8))
-    values, _ = frames.columns(layouts.message_id("ATTITUDE"))
+    values, _ = frames.columns("ATTITUDE")
     assert set(range(6)) <= set(values["yaw"].tolist())
     assert frames.stats["skipped_bytes"] == sum(map(len, garbage))
 
@@ -137,7 +138,7 @@ def test_a_flipped_bit_is_a_bad_frame_and_not_a_wrong_value(rng):
     frames = read_frames(bytes(broken))
     assert frames.stats["frames"] == 45
     assert frames.stats["bad_frames"] == 5
-    yaw = frames.columns(layouts.message_id("ATTITUDE"))[0]["yaw"]
+    yaw = frames.columns("ATTITUDE")[0]["yaw"]
     assert yaw.tolist() == [number for number in range(50) if number % 10]
 
 

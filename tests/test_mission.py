@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from dronetrack import geodesy
+from dronetrack import geodesy, track
 from dronetrack.errors import DronetrackError, FormatError, InputError
+from dronetrack.handover import replay
+from dronetrack.journal import read_journal, verify_journal
+from dronetrack.measurements import merge
 from dronetrack.mission import fuse, read_mission
 
 HEAD = '[mission]\nname = "test"\nterrain_msl_m = 84.0\n'
@@ -54,7 +57,7 @@ def test_a_mission_is_read_with_its_paths_made_whole(write):
         (HEAD.replace('name = "test"\n', "") + DRONE, 1, "[mission] has no 'name'"),
         (HEAD + "terrain = 'x.tif'\n" + DRONE, 4, "terrain"),
         (HEAD + 'border = ["HU"]\n' + DRONE, 4, "border"),
-        (HEAD + 'border = ["HU", "XX"]\n' + DRONE, 4, "HU-XX"),
+        (HEAD + 'border = ["HU", "XX"]\n' + DRONE, 4, "no country 'XX'"),
         (HEAD, 0, "drone"),
         (DRONE, 0, "mission"),
         ("[mission\n", 0, "not a TOML file"),
@@ -79,8 +82,8 @@ def test_a_missing_mission_is_refused(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def demo_fusion(demo):
-    return fuse(demo / "mission.toml")
+def demo_fusion(demo, tmp_path_factory):
+    return fuse(demo / "mission.toml", journal=tmp_path_factory.mktemp("demo") / "run.journal")
 
 
 def test_the_demo_is_one_track_with_one_crossing(demo_fusion):
@@ -97,12 +100,72 @@ def test_the_demo_is_one_track_with_one_crossing(demo_fusion):
 
 def test_what_is_written_is_whole(demo_fusion, tmp_path):
     files = demo_fusion.write(tmp_path / "out")
-    assert [file.name for file in files] == ["stats.json", "timeline.json", "track.geojson", "track.parquet"]
+    names = ["stats.json", "timeline.json", "track.geojson", "track.parquet"]
+    assert [file.name for file in files] == [*names, "run.journal"]
     assert json.loads((tmp_path / "out" / "timeline.json").read_text()) == demo_fusion.events
     stats = json.loads((tmp_path / "out" / "stats.json").read_text())
     assert stats["drones"]["HU-D1"]["bad_frames"] == 0
     assert stats["sensors"]["HU-D1 camera"]["latency_s"] == pytest.approx(0.26, abs=0.03)
     assert sorted(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_the_demo_is_handed_over_by_the_operation_and_homes_rows_end_there(demo_fusion):
+    kinds = [event["kind"] for event in demo_fusion.events]
+    chain = ["handover_joint", "handover_offered", "handover_accepted", "handover_host", "report_owed", "report_done"]
+    assert [kind for kind in kinds if kind in chain] == chain
+    handed = next(event for event in demo_fusion.events if event["kind"] == "handover_host")
+    end_us = np.datetime64(handed["time"][:-1]).astype(np.int64)
+    assert handed["time"].startswith("2026-11-23T21:43:3")
+    for row, sensor in enumerate(demo_fusion.measurements.sensors):
+        times = demo_fusion.measurements.time_us[demo_fusion.measurements.sensor_id == row]
+        assert times.max() <= end_us if sensor.authority == "HU" else times.max() > end_us
+    refused = {one["sensor"]: one for one in demo_fusion.stats["custody"]["refused"]}
+    assert set(refused) == {"HU-1 contact", "HU-D1 camera"}
+    assert {one["article"] for one in refused.values()} == {"40(1)"}
+
+
+def test_every_row_of_the_demos_track_says_who_holds_it(demo_fusion, tmp_path):
+    import geopandas
+
+    table = geopandas.read_parquet(demo_fusion.write(tmp_path / "out")[3])
+    accepted = next(event["time"] for event in demo_fusion.events if event["kind"] == "handover_accepted")
+    before = table["time"] < np.datetime64(accepted[:-1]).astype("datetime64[us]").item().isoformat() + "+00:00"
+    assert set(table["custody"][before]) == {"HU"}
+    assert set(table["custody"][~before]) == {"RO"}
+    features = json.loads((tmp_path / "out" / "track.geojson").read_text())["features"]
+    assert [one["properties"]["custody"] for one in features] == table["custody"].tolist()
+
+
+def test_the_demos_journal_proves_itself_and_gives_the_same_run_again(demo_fusion):
+    assert verify_journal(demo_fusion.journal).first_bad is None
+    records = list(read_journal(demo_fusion.journal, role="auditor", who="a", purpose="replay", time_us=0))
+    again = replay(records)
+    assert again.agrees
+    assert list(again.events) == list(demo_fusion.operation.events)
+    tables = [record.measurements() for record in records if record.kind == "measurements"]
+    whole = track(merge(*tables))
+    assert np.concatenate([part.cov for part in again.track]).tobytes() == whole.cov.tobytes()
+    kept = next(record for record in records if record.kind == "track").track()
+    assert kept.state.tobytes() == demo_fusion.track.state[: len(kept)].tobytes()
+
+
+def test_a_journal_that_stands_there_is_kept(demo, tmp_path):
+    (tmp_path / "run.journal").write_bytes(b"old")
+    fuse(demo / "mission.toml", journal=tmp_path / "run.journal")
+    assert (tmp_path / "run.1.journal").read_bytes() == b"old"
+    assert verify_journal(tmp_path / "run.journal").first_bad is None
+
+
+def test_without_an_operation_custody_follows_the_side_and_says_so(demo, tmp_path):
+    text = (demo / "mission.toml").read_text().replace('log = "', f'log = "{demo}/')
+    (tmp_path / "mission.toml").write_text(text[: text.index("# The exercise as an operation")])
+    fusion = fuse(tmp_path / "mission.toml", journal=tmp_path / "run.journal")
+    assert fusion.journal is None
+    assert not (tmp_path / "run.journal").exists()
+    assert fusion.stats["custody"] == {"from": "the side of the border; the mission file has no [operation]"}
+    assert fusion.custody[0] == "HU"
+    assert fusion.custody[-1] == "RO"
+    assert not any(event["kind"].startswith("handover") for event in fusion.events)
 
 
 def test_a_write_that_fails_leaves_nothing_behind(demo_fusion, tmp_path):
@@ -221,6 +284,59 @@ class TestRecordingA:
             std_s = np.hypot(found.latency_std_s, found.stats["clock_std_s"])
             assert abs(found.latency_s - np.mean(told["latency_s"][side])) < 2.0 * std_s
             assert found.gimbal_frame == told["gimbal_attitude_truth"][side]
+
+
+@pytest.fixture(scope="module")
+def operated(recording, demo, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("operation")
+    text = (demo / "mission.toml").read_text().replace('log = "', f'log = "{recording}/')
+    (folder / "mission.toml").write_text(text)
+    return fuse(folder / "mission.toml", journal=folder / "run.journal")
+
+
+class TestOperationA:
+    """The recorded exercise as an operation: Hungary crosses with leave and hands over; then nothing more of it."""
+
+    def test_it_crosses_once_within_a_second_of_the_truth_and_within_what_it_says(self, operated, recording):
+        truth = json.loads((recording / "scenario.json").read_text())["border_crossings"]["target"]
+        assert len(truth) == len(operated.crossings) == 1
+        (crossing,) = operated.crossings
+        late_s = crossing.time.astype(np.int64) * 1e-6 - truth[0]["time_unix"]
+        assert abs(late_s) < 1.0
+        early, late = (edge.astype(np.int64) * 1e-6 for edge in crossing.time_95)
+        assert early <= truth[0]["time_unix"] <= late
+        assert (crossing.leaving, crossing.entering) == ("HU", "RO")
+
+    def test_the_operations_clock_starts_at_the_early_edge_of_its_own_crossing(self, operated, recording):
+        truth = json.loads((recording / "scenario.json").read_text())["border_crossings"]["target"]
+        truth_us = truth[0]["time_unix"] * 1e6
+        joint = next(event for event in operated.operation.events if event.kind == "handover_joint")
+        assert joint.facts["crossed_early_us"] <= truth_us <= joint.facts["crossed_late_us"]
+        assert abs(joint.facts["crossed_us"] - truth_us) < 1e6
+        assert joint.time_us - truth_us < 5e6
+
+    def test_romania_goes_on_without_a_gap_longer_than_one_of_its_periods(self, operated):
+        handed_us = next(event.time_us for event in operated.operation.events if event.kind == "handover_host")
+        rows = operated.measurements
+        names = [sensor.name for sensor in rows.sensors]
+        romania = rows.time_us[rows.sensor_id == names.index("RO-D1 camera")]
+        hungary = rows.time_us[np.isin(rows.sensor_id, [names.index("HU-D1 camera"), names.index("HU-1 contact")])]
+        near = np.abs(operated.track.time_us - handed_us) < 30_000_000
+        # Its camera takes 8 images a second; how far apart they reach us, the radio decides: up to 0.2 s.
+        own = np.diff(romania[np.abs(romania - handed_us) < 31_000_000])
+        assert hungary[-1] <= handed_us
+        assert romania[romania > hungary[-1]][0] - hungary[-1] <= own.max() < 200_000
+        assert np.diff(operated.track.time_us[near]).max() <= own.max()
+        assert operated.track.track_id == 1
+
+    def test_what_hungary_lost_by_stopping_costs_little(self, operated, truth):
+        rows = operated.track
+        rows = rows.take((rows.time_us >= truth["time_unix_us"][0]) & (rows.time_us <= truth["time_unix_us"][-1]))
+        place = (
+            np.interp(rows.time_us, truth["time_unix_us"], truth[name]) for name in ("lat_deg", "lon_deg", "alt_hae_m")
+        )
+        off_m = np.linalg.norm(geodesy.geodetic_to_ecef(*place) - rows.state[:, :3], axis=1)
+        assert np.median(off_m) < 2.0
 
 
 @pytest.mark.parametrize(("seed", "profile", "median_m", "p95_m"), [(38, "hard", 4.0, 12.0), (2, "mild", 3.0, 6.0)])

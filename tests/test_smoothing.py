@@ -160,6 +160,15 @@ def test_targets_of_a_bank_do_not_know_of_each_other(rng):
         np.testing.assert_array_equal(smooth_bank(model, time_us.T[:, part], columns[..., part]), whole[..., part])
 
 
+def test_the_bits_of_a_smoothed_bank_do_not_depend_on_the_threads(rng):
+    model = ConstantVelocity()
+    time_us, _, state, cov = sequences(rng, model, 600, 60)
+    columns = np.concatenate([state, cov[:, :, *np.triu_indices(6)]], axis=2).transpose(1, 2, 0).copy()
+    one, two, three = (smooth_bank(model, time_us.T, columns, n_threads=threads) for threads in (1, 2, 3))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, three)
+
+
 def test_rows_of_one_moment_come_out_the_same(rng):
     model = ConstantVelocity()
     time_us, _, state, cov = sequences(rng, model, 1, 60)

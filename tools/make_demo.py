@@ -3,6 +3,7 @@
     python tools/make_demo.py ../shared/data/recorded/joint_exercise_a dronetrack/data/demo
 
 Only whole frames and lines are taken or left; nothing inside one is changed. Kept are the messages that fusion reads.
+The mission file beside them is our own: it makes the recording an operation, which the source's does not.
 """
 
 import argparse
@@ -12,7 +13,6 @@ import re
 import numpy as np
 
 from dronetrack.mavlink.frames import read_frames
-from dronetrack.mavlink.layouts import message_id
 
 START_US, END_US = 1795469935_000000, 1795470315_000000
 KEEP = (
@@ -34,7 +34,7 @@ STAMP = 8
 def cut_log(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copy the wanted frames with their stamps."""
     frames = read_frames(source)
-    wanted = np.isin(frames.message, [message_id(name) for name in KEEP])
+    wanted = np.isin(frames.message, [frames.dialect.message_id(name) for name in KEEP])
     wanted &= (frames.receive_us >= START_US) & (frames.receive_us < END_US)
     pieces = [
         frames.data[start - HEAD - STAMP : start + size + TAIL].tobytes()
@@ -65,7 +65,6 @@ def main() -> None:
     nmea = (chosen.source / "ro_unit.nmea").read_text(encoding="ascii").splitlines(keepends=True)
     kept = [line for line in nmea if start <= day_seconds(line.split(",")[1]) < end]
     (chosen.target / "ro_unit.nmea").write_text("".join(kept), encoding="ascii")
-    (chosen.target / "mission.toml").write_text((chosen.source / "mission.toml").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ def _numba_cache(folder: str) -> Iterator[None]:
 _FOLDER = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
 
 
+def is_on_disk(name: str) -> bool:
+    """Whether machine code of a kernel, ``room.kernel``, was kept by an earlier run of these sources."""
+    return any(pathlib.Path(_FOLDER).rglob(f"{name}-*.nbi")) if _FOLDER else True
+
+
 def kernel(function: Callable) -> Any:
     """Compile `function` on first use, keep the machine code on disk, release the GIL.
 

@@ -229,7 +229,7 @@ def predict_one(models, sensors, dt, x, P, w, F, Q, Pi, room_x, room_P):
 
 
 @kernel
-def ground_on_ray(rows, i, point):
+def ground_on_ray_one(rows, i, point):
     """Fill `point` with where the sighting in row i meets the ground plane of a height row of the same moment.
 
     Returns the range along the ray, or -1 where there is no such row or the ray does not come down to it.
@@ -572,7 +572,7 @@ def seconds_one(about, platform, since_us):
 def start_from_one(rows, i, kind, point):
     """Fill `point` with the place that row i fixes; return how unsure it is [m], or -1 where it fixes none."""
     if kind == LINE_OF_SIGHT:
-        return ground_on_ray(rows, i, point)
+        return ground_on_ray_one(rows, i, point)
     spread = np.sqrt(rows.cov[i, 0, 0] + rows.cov[i, 1, 1] + rows.cov[i, 2, 2])
     for c in range(3):
         point[c] = rows.z[i, c]

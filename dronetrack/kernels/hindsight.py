@@ -158,29 +158,55 @@ def absorb_one(n, x, P, ref, H, own, m, R, y, W, L, v):
             W[r, k] /= L[r, r]
         foreseen -= 0.5 * v[r] * v[r] + np.log(L[r, r])
         for k in range(n):
-            w = W[r, k]
-            x[k] += w * v[r]
+            x[k] += W[r, k] * v[r]
+    # Two components at a time: half as many passes over P.
+    for k in range(n):
+        if m == 1:
+            w = W[0, k]
             for j in range(n):
-                P[k, j] -= w * W[r, j]
+                P[k, j] -= w * W[0, j]
+        else:
+            w, w1 = W[0, k], W[1, k]
+            for j in range(n):
+                P[k, j] -= w * W[0, j] + w1 * W[1, j]
+            if m == 3:
+                w = W[2, k]
+                for j in range(n):
+                    P[k, j] -= w * W[2, j]
     return foreseen
 
 
 @kernel
+def times_one(w, Y, n, out):
+    """Fill `out` (n,) with w' Y, four rows of Y at a time."""
+    for k in range(n):
+        out[k] = 0.0
+    whole = n - n % 4
+    for j in range(0, whole, 4):
+        w0, w1, w2, w3 = w[j], w[j + 1], w[j + 2], w[j + 3]
+        for k in range(n):
+            out[k] += w0 * Y[j, k] + w1 * Y[j + 1, k] + w2 * Y[j + 2, k] + w3 * Y[j + 3, k]
+    for j in range(whole, n):
+        for k in range(n):
+            out[k] += w[j] * Y[j, k]
+
+
+@kernel
 def recall_one(n, H, own, m, W, L, v, r, Y, g):
-    """Take one measurement back into (r, Y); return the NIS that it has against all the others."""
-    u = np.empty(3)
+    """Take one measurement back into (r, Y); return the NIS that it has against all the others.
+
+    `g` (4, N) is room; what stands in it is finite.
+    """
+    u = np.zeros(3)
     E = np.empty((3, 3))
     G = np.empty((3, 3))
+    pulled = g[3]
     for a in range(m):
         s = v[a]
         for k in range(n):
             s -= W[a, k] * r[k]
-            g[a, k] = 0.0
         u[a] = s
-        for j in range(n):
-            w = W[a, j]
-            for k in range(n):
-                g[a, k] += Y[j, k] * w
+        times_one(W[a], Y, n, g[a])
     # Y and G stay symmetric to the bit: what is not symmetric in them would grow on the way back.
     for a in range(m):
         for b in range(a + 1):
@@ -200,36 +226,37 @@ def recall_one(n, H, own, m, W, L, v, r, Y, g):
         w3[a] = s / E[a, a]
         nis += w3[a] * w3[a]
     # J = L^-1 H: r += J' u, Y += J' G J - (Y W) J - J' (Y W)'.
-    J = np.empty((3, OWN))
+    J = np.zeros((3, OWN))
     for a in range(m):
         for c in range(OWN):
             s = H[a, c]
             for b in range(a):
                 s -= L[a, b] * J[b, c]
             J[a, c] = s / L[a, a]
+    told = np.empty(OWN, dtype=np.int64)
+    n_told = 0
     for c in range(OWN):
-        row = own[c]
-        if row < 0:
-            continue
-        for a in range(m):
-            j = J[a, c]
-            if j == 0.0:
-                continue
-            r[row] += j * u[a]
-            for k in range(n):
-                Y[row, k] -= g[a, k] * j
-            for k in range(n):
-                Y[k, row] -= g[a, k] * j
-    for c in range(OWN):
-        for d in range(c + 1):
-            if own[c] < 0 or own[d] < 0:
-                continue
+        if own[c] >= 0 and (J[0, c] != 0.0 or J[1, c] != 0.0 or J[2, c] != 0.0):
+            told[n_told] = c
+            n_told += 1
+    for q in range(n_told):
+        row, j0, j1, j2 = own[told[q]], J[0, told[q]], J[1, told[q]], J[2, told[q]]
+        r[row] += j0 * u[0] + j1 * u[1] + j2 * u[2]
+        for k in range(n):
+            pulled[k] = g[0, k] * j0 + g[1, k] * j1 + g[2, k] * j2
+        for k in range(n):
+            Y[row, k] -= pulled[k]
+        for k in range(n):
+            Y[k, row] -= pulled[k]
+    for q in range(n_told):
+        for p in range(q + 1):
+            c, d = told[q], told[p]
             s = 0.0
             for a in range(m):
                 for b in range(m):
                     s += J[a, c] * G[a, b] * J[b, d]
             Y[own[c], own[d]] += s
-            if d < c:
+            if p < q:
                 Y[own[d], own[c]] += s
     return nis
 
@@ -425,7 +452,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
     n, n_was = D, D
     x_room, P_room, nothing = np.zeros(N), np.zeros((N, N)), np.zeros(B)
     r, Y = np.zeros(N), np.zeros((N, N))
-    g, G, room = np.zeros((3, N)), np.zeros((6, N)), np.zeros((D, N))
+    g, G, room = np.zeros((4, N)), np.zeros((6, N)), np.zeros((D, N))
     phi = np.zeros(sensors.tau_s.shape[0])
     Q, R, y = np.zeros((D, D)), np.zeros((3, 3)), np.zeros(3)
     own, site = np.zeros(OWN, dtype=np.int64), np.zeros(3)
@@ -491,6 +518,8 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
                     foreseen[i] = absorb_one(
                         n, xf, Pf, way.state[k], kept.H[at], own, m, R, y, kept.W[at], kept.L[at], kept.v[at]
                     )  # fmt: skip
+            if ahead:
+                continue
             for i in range(n):
                 kept.x[k - low, i] = xf[i]
                 for j in range(n):
@@ -504,12 +533,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
                 for j in range(n):
                     s += PD[i, j] * r[j]
                 x[k, i] = s
-                for j in range(n):
-                    G[i, j] = 0.0
-                for q in range(n):
-                    w = PD[i, q]
-                    for j in range(n):
-                        G[i, j] += w * Y[q, j]
+                times_one(PD[i], Y, n, G[i])
             for i in range(6):
                 for j in range(i + 1):
                     s = PD[i, j]

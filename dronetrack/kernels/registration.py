@@ -21,6 +21,8 @@ g   right-hand side, band first, then border
 
 import math
 
+import numpy as np
+
 from dronetrack.kernels import kernel
 
 YAW, PITCH, HEADING, LATENCY, SCALE = 0, 1, 2, 3, 4
@@ -29,34 +31,35 @@ YAW, PITCH, HEADING, LATENCY, SCALE = 0, 1, 2, 3, 4
 @kernel
 def normal_rows(columns, border, J, r, A, B, C, g):
     """Add J'J and J'r of every row block to the normal equations; a column < 0 is not there."""
-    n, d, _ = J.shape
+    n, d, width = J.shape
     k, m = columns.shape[1], border.shape[1]
     size = A.shape[1]
+    line = np.empty(width)  # one row of J'J
     for i in range(n):
-        for a in range(k + m):
+        for a in range(width):
             ca = columns[i, a] if a < k else border[i, a - k]
             if ca < 0:
                 continue
             total = 0.0
+            for b in range(width):
+                line[b] = 0.0
             for c in range(d):
-                total += J[i, c, a] * r[i, c]
+                w = J[i, c, a]
+                total += w * r[i, c]
+                for b in range(width):
+                    line[b] += w * J[i, c, b]
             g[ca if a < k else size + ca] += total
-            for b in range(a + 1):
-                cb = columns[i, b] if b < k else border[i, b - k]
-                if cb < 0:
-                    continue
-                total = 0.0
-                for c in range(d):
-                    total += J[i, c, a] * J[i, c, b]
-                if a < k:
-                    low = min(ca, cb)
-                    A[max(ca, cb) - low, low] += total
-                elif b < k:
-                    B[cb, ca] += total
-                else:
-                    C[ca, cb] += total
-                    if a != b:
-                        C[cb, ca] += total
+            for b in range(m):
+                cb = border[i, b]
+                if cb >= 0 and a < k:
+                    B[ca, cb] += line[k + b]
+                elif cb >= 0:
+                    C[ca, cb] += line[k + b]
+            if a < k:
+                for b in range(k):
+                    cb = columns[i, b]
+                    if 0 <= cb <= ca:
+                        A[ca - cb, cb] += line[b]
 
 
 @kernel

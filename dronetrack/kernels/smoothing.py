@@ -26,6 +26,10 @@ from dronetrack.kernels.generated_smoothing import P as P_ROW
 from dronetrack.kernels.mixture import mix_one, spread_one, weigh_one
 from dronetrack.kernels.motion import VELOCITY, chain_one, model_one, switching_one
 
+LENGTH = NEXT + 27  # row of B that holds the step, in a bank
+BANK_ROWS = LENGTH + 1
+_LANES = np.uint64(BLOCK)
+
 N_WORK = 4  # matrices (N, N) that `gain_one` needs to work in
 
 
@@ -248,48 +252,63 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
 
 
 @kernel
-def smooth_bank_rows(params, dt, state, out):
-    """Smooth a bank whose model has the code VELOCITY, all targets back together.
+def smooth_bank_rows(first, last, params, dt, state, out):
+    """Smooth targets `first` to `last` - 1 of a bank whose model has the code VELOCITY, a block back at a time.
 
     `state` (steps, 27, n): 6 rows of x, then 21 of P, the upper triangle row by row; `dt` (steps - 1, n) [s].
     """
-    steps, rows, n = state.shape
-    B = np.empty(N_ROWS * BLOCK)
-    known, f0, f1, q00, q01, q11 = -1.0, 1.0, 0.0, 0.0, 0.0, 0.0
-    for start in range(0, n, BLOCK):
-        lanes = min(BLOCK, n - start)
+    steps = state.shape[0]
+    B = np.full(BANK_ROWS * BLOCK, np.nan)
+    for start in range(first, last, BLOCK):
+        lanes = min(BLOCK, last - start)
         for k in range(steps - 1, -1, -1):
             load_one(state[k], start, lanes, B, 0 if k < steps - 1 else NEXT)
             if k < steps - 1:
-                for i in range(BLOCK):
-                    step = dt[k, start + min(i, lanes - 1)]
-                    if step != known:
-                        known = step
-                        f0, f1, _, q00, q01, q11, _, _, _ = chain_one(known, params[2])
-                    row = STEP * BLOCK + i
-                    B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
-                    B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
-                    if step == 0.0:
-                        # As in `fill_one`: over no time the gain is one.
-                        row = P_ROW * BLOCK + i
-                        for a in range(6):
-                            for b in range(a, 6):
-                                B[row] = 1.0 if a == b else 0.0
-                                row += BLOCK
+                step_one(params, dt[k], start, lanes, B)
                 back6_one(B, params[0], params[1])
-            for row in range(rows):
-                for i in range(lanes):
-                    out[k, row, start + i] = B[(NEXT + row) * BLOCK + i]
+            store_one(B, start, lanes, out[k])
 
 
 @kernel
 def load_one(state, start, lanes, B, to):
     """Copy a block of targets to the rows of B from `to` on; lanes beyond the last target repeat it, harmlessly."""
-    for row in range(state.shape[0]):
-        for i in range(lanes):
-            B[(to + row) * BLOCK + i] = state[row, start + i]
-        for i in range(lanes, BLOCK):
-            B[(to + row) * BLOCK + i] = state[row, start + lanes - 1]
+    first, full = np.uint64(start), np.uint64(lanes)  # unsigned, as in `kernels.bank`
+    for row in range(np.uint64(state.shape[0])):
+        target = (np.uint64(to) + row) * _LANES
+        for i in range(full):
+            B[target + i] = state[row, first + i]
+        for i in range(full, _LANES):
+            B[target + i] = state[row, first + full - np.uint64(1)]
+
+
+@kernel
+def store_one(B, start, lanes, out):
+    """Copy the smoothed block out."""
+    first = np.uint64(start)
+    for row in range(np.uint64(out.shape[0])):
+        source = (np.uint64(NEXT) + row) * _LANES
+        for i in range(np.uint64(lanes)):
+            out[row, first + i] = B[source + i]
+
+
+@kernel
+def step_one(params, dt, start, lanes, B):
+    """Fill what the model makes of the steps of a block, where they are not as they were."""
+    for i in range(BLOCK):
+        step = dt[start + min(i, lanes - 1)]
+        if step != B[LENGTH * BLOCK + i]:
+            B[LENGTH * BLOCK + i] = step
+            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(step, params[2])
+            row = STEP * BLOCK + i
+            B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
+            B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
+        if step == 0.0:
+            # As in `fill_one`: over no time the gain is one.
+            row = P_ROW * BLOCK + i
+            for a in range(6):
+                for b in range(a, 6):
+                    B[row] = 1.0 if a == b else 0.0
+                    row += BLOCK
 
 
 @kernel

@@ -46,7 +46,12 @@ def segments(boot_us: Times) -> NDArray[np.int64]:
     (n,) int64
         0, 1, ...; a new number wherever boot time falls far below the highest of its boot.
     """
-    falls = np.concatenate([[False], np.diff(boot_us) < -REBOOT_FALL_US]) if len(boot_us) else np.zeros(0, dtype=bool)
+    if not len(boot_us):
+        return np.zeros(0, dtype=np.int64)
+    # Two rows before and two from here on: one row that is out of its time is no reboot.
+    before = np.minimum(boot_us, np.concatenate([boot_us[:1], boot_us[:-1]]))
+    after = np.maximum(boot_us, np.concatenate([boot_us[1:], boot_us[-1:]]))
+    falls = np.concatenate([[False], after[1:] < before[:-1] - REBOOT_FALL_US])
     return np.cumsum(falls)
 
 
@@ -93,13 +98,13 @@ def fit_clock(
     if not len(boot_us):
         return Clock()
     boot_number = segments(boot_us)
-    starts, offsets, drifts, behind = [], [], [], []
+    starts, offsets, drifts, residuals, reboots, behind = [], [], [], [], [], []
     late_us = RECEIVER_LATENCY_S * 1e6 if ardupilot else 0.0
     pair_offset = unix_us - boot_us[rows]
     for number in range(int(boot_number[-1]) + 1):
         mine = boot_number == number
         start = int(boot_us[mine].min())
-        offset, drift = _envelope(boot_us[mine] - start, receive_us[mine] - boot_us[mine])
+        offset, drift, residual_s = _envelope(boot_us[mine] - start, receive_us[mine] - boot_us[mine])
         pairs = pair_offset[boot_number[rows] == number]
         if len(pairs):
             behind.append((offset - float(np.median(pairs))) * 1e-6)
@@ -109,13 +114,16 @@ def fit_clock(
         starts.append(start)
         offsets.append(offset)
         drifts.append(drift)
+        residuals.append(residual_s)
+        reboots.append(float(receive_us[mine].min()))
     apart = float(np.median(behind)) if behind else float("nan")
     kind, std_s = _verdict(source, apart)
     latency_s = late_us * 1e-6 if kind == "system_time" else 0.0
-    return Clock(kind, np.array(starts), np.array(offsets), np.array(drifts), std_s, apart, latency_s, len(rows))
+    lines = np.array(starts), np.array(offsets), np.array(drifts)
+    return Clock(kind, *lines, std_s, apart, latency_s, len(rows), np.array(residuals), np.array(reboots))
 
 
-def boot_to_utc(clock: Clock, boot_us: Times) -> Times:
+def boot_to_utc(clock: Clock, boot_us: Times, receive_us: Times | None = None) -> Times:
     """Bring boot times, in the order of the log, to UTC.
 
     Parameters
@@ -124,13 +132,20 @@ def boot_to_utc(clock: Clock, boot_us: Times) -> Times:
         The fit.
     boot_us : (n,) int64
         Time since boot. [us]
+    receive_us : (n,) int64, optional
+        Receiver's stamps, which tell boots apart for messages that not every boot sent. [us]
 
     Returns
     -------
     (n,) int64
         [us, UTC]
     """
-    number = np.minimum(segments(boot_us), max(len(clock.offset_us) - 1, 0))
+    if not len(clock.offset_us):
+        return boot_us
+    if receive_us is None or len(clock.reboot_us) != len(clock.offset_us):
+        number = np.minimum(segments(boot_us), len(clock.offset_us) - 1)
+    else:
+        number = np.maximum(np.searchsorted(clock.reboot_us, receive_us, side="right") - 1, 0)
     since = boot_us - clock.boot_start_us[number]
     return boot_us + np.rint(clock.offset_us[number] + clock.drift[number] * since).astype(np.int64)
 
@@ -204,15 +219,19 @@ def _verdict(source: ClockSource, apart_s: float) -> tuple[str, float]:
     return "system_time", RECEIVER_LATENCY_STD_S
 
 
-def _envelope(since_us: Times, delay_us: Times) -> tuple[float, float]:
-    """Line under the delays: the tenth percentile of each five seconds, joined by the median of slopes (Theil-Sen)."""
+def _envelope(since_us: Times, delay_us: Times) -> tuple[float, float, float]:
+    """Line under the delays: the tenth percentile of each five seconds, joined by the median of slopes (Theil-Sen).
+
+    Returns its offset, its slope, and how far the percentiles scatter about it. [us, -, s]
+    """
     group = since_us // BIN_US
     order = np.lexsort((delay_us, group))
     numbers, first, counts = np.unique(group[order], return_index=True, return_counts=True)
     low = delay_us[order][first + counts // 10].astype(np.float64)
     middle = (numbers + 0.5) * BIN_US
     if len(numbers) < 6:
-        return float(low.min()), 0.0
+        return float(low.min()), 0.0, float("nan")
     half = len(numbers) // 2
     slope = float(np.median((low[half : 2 * half] - low[:half]) / (middle[half : 2 * half] - middle[:half])))
-    return float(np.median(low - slope * middle)), slope
+    offset = float(np.median(low - slope * middle))
+    return offset, slope, 1.4826e-6 * float(np.median(np.abs(low - slope * middle - offset)))

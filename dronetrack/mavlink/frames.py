@@ -1,23 +1,31 @@
-"""Which frames does a log hold? Bytes become a verified index, and an index becomes columns by message."""
+"""Which frames does a log or stream hold? Bytes become a verified index, and an index becomes columns by message."""
 
 import pathlib
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dronetrack.errors import FormatError
+from dronetrack.errors import FormatError, InputError
 from dronetrack.kernels import mavlink as kernels
-from dronetrack.mavlink import layouts
+from dronetrack.mavlink.content import Content, read_content
+from dronetrack.mavlink.layouts import Dialect, dialect_of
+from dronetrack.mavlink.signing import SignaturePolicy, Signatures
 
-_CRC = kernels.crc_table()
+_CRC = kernels.crc_tables()
 _SMALLEST_FRAME = 8  # MAVLink 1 with no payload
-_OTHER_FORMATS = {".bin": "DataFlash", ".ulg": "ULog", ".log": "DataFlash text"}
+_PROBE_BYTES = 65_536
+_CHUNK_BYTES = 1 << 22
+MOST_CHANNELS = 256
+
+Bytes = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """Every verified frame of a log, n rows in the order of the file.
+    """Verified frames, n rows in the order in which they came.
 
     Parameters
     ----------
@@ -25,49 +33,86 @@ class Frames:
         The bytes.
     payload : (n,) int64
         Offset of each payload.
-    size : (n,) int32
+    size : (n,) uint8
         Its length as sent.
     message : (n,) int32
         Message id.
-    source : (n,) int32
+    source : (n,) uint16
         ``system_id << 8 | component_id``.
     sequence : (n,) uint8
         Sequence number.
-    place : (n,) int64
-        Number of the frame in its sender's own count: the sequence number without its wrap at 256. Frames that came
-        late have smaller ones than those before them.
+    head, tail : (n,) uint8
+        Bytes of the frame before its payload (6 in MAVLink 1, 10 in MAVLink 2) and after it (15 where it is signed).
     receive_us : (n,) int64
-        The receiver's stamp. [us, its clock]
+        The receiver's stamp; 0 where there is none. [us, its clock]
+    dialect : Dialect
+        How the messages are laid out.
     stats : dict
-        ``frames``, ``bad_frames`` (stretches of bytes that are no frame), ``lost_frames`` (by sequence numbers),
-        ``skipped_bytes``, ``unknown_id_frames``, ``cut_bytes`` (an unfinished frame at the end).
+        What the decoder had counted when it gave this batch, see `Decoder.stats`.
     """
 
     data: NDArray[np.uint8]
     payload: NDArray[np.int64]
-    size: NDArray[np.int32]
+    size: NDArray[np.uint8]
     message: NDArray[np.int32]
-    source: NDArray[np.int32]
+    source: NDArray[np.uint16]
     sequence: NDArray[np.uint8]
-    place: NDArray[np.int64]
+    head: NDArray[np.uint8]
+    tail: NDArray[np.uint8]
     receive_us: NDArray[np.int64]
-    stats: dict[str, int]
+    dialect: Dialect
+    stats: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.payload)
 
     @property
-    def system_id(self) -> NDArray[np.int32]:
-        """(n,) int32: the sending system."""
-        return self.source >> 8
+    def system_id(self) -> NDArray[np.uint16]:
+        """(n,) uint16: the sending system."""
+        return (self.source >> 8).astype(np.uint16)
 
-    def columns(self, message_id: int, system_id: int | None = None) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    @property
+    def start(self) -> NDArray[np.int64]:
+        """(n,) int64: where each frame begins, its stamp aside."""
+        return self.payload - self.head
+
+    @property
+    def stop(self) -> NDArray[np.int64]:
+        """(n,) int64: where each frame ends."""
+        return self.payload + self.size + self.tail
+
+    @property
+    def place(self) -> NDArray[np.int64]:
+        """(n,) int64: number of each frame in its sender's own count, the sequence number without its wrap at 256.
+
+        Frames that came late have smaller ones than those before them.
+        """
+        place = np.empty(len(self), dtype=np.int64)
+        kernels.unwrap(self.source, self.sequence, place)
+        return place
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """Return some rows of the same bytes.
+
+        Parameters
+        ----------
+        rows : (n,) bool or (k,) int
+            Which.
+
+        Returns
+        -------
+        Frames
+            Those.
+        """
+        return replace(self, **{name: getattr(self, name)[rows] for name in ROW_COLUMNS})
+
+    def columns(self, message: str | int, system_id: int | None = None) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """Gather the payloads of one message.
 
         Parameters
         ----------
-        message_id : int
-            Which message.
+        message : str or int
+            Which, by name or id.
         system_id : int, optional
             Of one system only.
 
@@ -78,23 +123,254 @@ class Frames:
         rows : (k,) int64
             Their rows in this index.
         """
-        mine = self.message == message_id
+        identity = self.dialect.message_id(message) if isinstance(message, str) else message
+        mine = self.message == identity
         if system_id is not None:
             mine &= self.system_id == system_id
         rows = np.flatnonzero(mine)
-        kind = layouts.layout(message_id)
-        out = np.zeros((len(rows), kind.itemsize), dtype=np.uint8)
-        kernels.gather(self.data, self.payload, self.size, rows, out)
-        return out.view(kind).reshape(len(rows)), rows
+        cursor = np.zeros(len(self.dialect.widths), dtype=np.int64)
+        content = self._gathered(rows, cursor, len(rows) * self.dialect.widths[identity])
+        return content.view(self.dialect.layout(identity)), rows
+
+    def tables(self) -> dict[str, tuple[NDArray[np.void], NDArray[np.int64]]]:
+        """Gather every message there is, in one pass over the bytes.
+
+        Returns
+        -------
+        dict of str to (values, rows)
+            As `columns` gives them, by name.
+        """
+        if not len(self):
+            return {}
+        order = np.argsort(self.message.astype(np.uint16), kind="stable")
+        first = np.flatnonzero(np.diff(self.message[order], prepend=-1))
+        ids, counts = self.message[order[first]], np.diff(first, append=len(order))
+        stops = np.cumsum(counts * self.dialect.widths[ids])
+        cursor = np.zeros(len(self.dialect.widths), dtype=np.int64)
+        cursor[ids] = stops - counts * self.dialect.widths[ids]
+        content = self._gathered(slice(None), cursor, stops[-1])
+        parts = zip(ids.tolist(), np.split(content, stops[:-1]), np.split(order, first[1:]), strict=True)
+        return {
+            self.dialect.message_name(one): (values.view(self.dialect.layout(one)), rows) for one, values, rows in parts
+        }
+
+    def _gathered(self, rows: NDArray[np.int64] | slice, cursor: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+        out = np.empty(size, dtype=np.uint8)
+        columns = self.payload[rows], self.size[rows], self.message[rows]
+        kernels.gather(self.data, *columns, self.dialect.widths, cursor, out)
+        return out
+
+    def to_tlog(self) -> bytes:
+        """Return the frames as a stamped log that every ground station reads.
+
+        Returns
+        -------
+        bytes
+            An 8-byte big-endian stamp before each frame, the frame as it came.
+        """
+        stamps = self.receive_us.astype(">u8").view(np.uint8).reshape(len(self), 8)
+        content = memoryview(self.data)  # pyright: ignore[reportArgumentType] - numpy's buffers
+        rows = zip(stamps, self.start.tolist(), self.stop.tolist(), strict=True)
+        return b"".join(bytes(stamp) + bytes(content[start:stop]) for stamp, start, stop in rows)
 
 
-def read_frames(source: str | pathlib.Path | bytes) -> Frames:
-    """Index every verified frame of a stamped log (`.tlog`).
+ROW_COLUMNS = tuple(one.name for one in fields(Frames)[1:9])
+_DTYPES = (np.int64, np.uint8, np.int32, np.uint16, np.uint8, np.uint8, np.uint8, np.int64)
+
+
+class Decoder:
+    """Find the frames in bytes as they come; any split of the bytes gives the same frames.
+
+    A frame counts only when its checksum holds, and nothing is ever skipped by a length that was not verified: garbage
+    costs no frame beside it.
+
+    Parameters
+    ----------
+    stamped : bool, optional
+        Whether an 8-byte big-endian time stamp stands before each frame, as in a `.tlog`.
+    dialect : str, optional
+        Which messages there are; any that pymavlink ships. Some give one id two meanings, so it is chosen beforehand.
+    names : iterable of str, optional
+        Messages to keep; all others are verified and counted, then dropped.
+    key : bytes or str, optional
+        The vehicle's signing key: 32 bytes, or the passphrase that a ground station was given.
+    signatures : {"require", "accept", "ignore"}, optional
+        ``require``: only frames with a right signature and a fresh time are decoded; ``accept``: unsigned frames too,
+        wrong ones never; ``ignore``: signatures are not looked at. ``require`` where a key is given, else ``ignore``.
+
+    Raises
+    ------
+    InputError
+        If the dialect, a name, the key or the policy is not one.
+
+    Examples
+    --------
+    >>> from pymavlink.dialects.v20 import all as mavlink
+    >>> frame = mavlink.MAVLink_heartbeat_message(2, 3, 0, 0, 4, 3).pack(mavlink.MAVLink(None, srcSystem=7))
+    >>> decoder = Decoder()
+    >>> len(decoder.update(frame[:9], time_us=1_000_000)), len(decoder.update(frame[9:], time_us=1_000_500))
+    (0, 1)
+    >>> decoder.stats["frames"], decoder.stats["lost_by_source"]
+    (1, {'7/0': 0})
+    """
+
+    def __init__(
+        self,
+        *,
+        stamped: bool = False,
+        dialect: str = "all",
+        names: Iterable[str] | None = None,
+        key: bytes | str | None = None,
+        signatures: SignaturePolicy | None = None,
+    ) -> None:
+        self.stamped = stamped
+        self.dialect = dialect_of(dialect)
+        self._wanted = self.dialect.wanted(names)
+        self._signatures = Signatures(key, signatures or ("ignore" if key is None else "require"))
+        self._counts = np.zeros(kernels.N_COUNTS, dtype=np.int64)
+        self._senders = np.zeros((65536, kernels.N_SENDER), dtype=np.int64)
+        self._tails: dict[Hashable, bytes] = {}
+        self._time_us = 0
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What was counted so far.
+
+        ``frames`` (verified), ``bad_frames`` (stretches of bytes that are no frame), ``skipped_bytes`` (in them),
+        ``unknown_id_frames``, ``cut_bytes`` (an unfinished frame at the end), ``lost_frames`` (by the senders' own
+        numbers) and ``lost_by_source`` ("system/component" to count); where signatures are looked at also
+        ``signed_frames``, ``unsigned_frames``, ``forged_frames`` and ``replayed_frames``.
+        """
+        heard = np.sort(self._senders[: self._counts[kernels.HEARD], 5])
+        lost = {f"{one >> 8}/{one & 0xFF}": int(self._senders[one, 2]) for one in heard.tolist()}
+        return {**self._totals(), "lost_by_source": lost}
+
+    def update(self, data: Bytes, time_us: int | None = None) -> Frames:
+        """Take more bytes and return the frames that they complete.
+
+        Parameters
+        ----------
+        data : bytes
+            Any number of them, cut anywhere.
+        time_us : int, optional
+            When they were received, for streams without stamps. [us]
+
+        Returns
+        -------
+        Frames
+            Possibly none. An unfinished frame waits for the next call.
+
+        Raises
+        ------
+        InputError
+            If a stamped log is given another time.
+        """
+        return self.update_channels([(None, data)], time_us)
+
+    def update_channels(self, parts: Sequence[tuple[Hashable, Bytes]], time_us: int | None = None) -> Frames:
+        """Take more bytes from a link on which several senders are heard.
+
+        Parameters
+        ----------
+        parts : sequence of (channel, bytes)
+            Where they came from, and they. An unfinished frame is finished only by bytes of its own channel.
+        time_us : int, optional
+            When they were received, for streams without stamps. [us]
+
+        Returns
+        -------
+        Frames
+            Those of one part after the other.
+
+        Raises
+        ------
+        InputError
+            If a stamped log is given another time.
+        """
+        if time_us is not None:
+            if self.stamped:
+                raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
+            self._time_us = int(time_us)
+        return self._scan(parts or [(None, b"")], final=False)
+
+    def flush(self) -> Frames:
+        """Return what is left when no more bytes will come; the decoder can then start on a new stream.
+
+        Returns
+        -------
+        Frames
+            Frames inside what looked like the start of a longer one.
+        """
+        return self._scan([(channel, b"") for channel in self._tails] or [(None, b"")], final=True)
+
+    def _scan(self, parts: Sequence[tuple[Hashable, Bytes | NDArray[np.uint8]]], *, final: bool) -> Frames:
+        content, stops = self._with_tails(parts)
+        room = len(content) // (_SMALLEST_FRAME + (kernels.STAMP if self.stamped else 0)) + 1
+        index: list[Any] = [np.empty(room, dtype=dtype) for dtype in _DTYPES]
+        left = np.empty(len(stops), dtype=np.int64)
+        tables = self.dialect.crc_extras, _CRC, self._wanted
+        n = kernels.scan(
+            content, stops, self.stamped, final, *tables, *index, left, self._counts, self._senders
+        )  # fmt: skip
+        if final:
+            self._counts[kernels.SKIPPING] = 0
+        elif left.any():
+            self._keep(parts, content, stops, left)
+        rows = [one[:n] for one in index]
+        if not self.stamped:
+            rows[-1].fill(self._time_us)
+        frames = Frames(content, *rows, dialect=self.dialect, stats=self.stats if final else self._totals())
+        if self._signatures.policy == "ignore":
+            return frames
+        admitted = self._signatures.admit(content, frames.start, frames.stop, frames.source)
+        return replace(frames.take(admitted), stats={**frames.stats, **self._signatures.stats})
+
+    def _with_tails(self, parts: Sequence[tuple[Hashable, Any]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Put what each channel left before what it brings now; return where each part ends."""
+        if len(parts) == 1 and parts[0][0] not in self._tails:
+            content = np.frombuffer(parts[0][1], dtype=np.uint8)
+            content.flags.writeable = False
+            return content, np.array([len(content)])
+        pieces = [self._tails.pop(channel, b"") + bytes(data) for channel, data in parts]
+        return np.frombuffer(b"".join(pieces), dtype=np.uint8), np.cumsum([len(one) for one in pieces], dtype=np.int64)
+
+    def _keep(
+        self,
+        parts: Sequence[tuple[Hashable, Any]],
+        content: NDArray[np.uint8],
+        stops: NDArray[np.int64],
+        left: NDArray[np.int64],
+    ) -> None:
+        """Keep what was not decided on for when more bytes of its channel come."""
+        for (channel, _), stop, rest in zip(parts, stops.tolist(), left.tolist(), strict=True):
+            if rest:
+                self._tails[channel] = content[stop - rest : stop].tobytes()
+        while len(self._tails) > MOST_CHANNELS:
+            self._counts[kernels.SKIPPED] += len(self._tails.pop(next(iter(self._tails))))
+
+    def _totals(self) -> dict[str, int]:
+        counts: list[int] = self._counts.tolist()
+        signed = self._signatures.stats if self._signatures.policy != "ignore" else {}
+        return {
+            "frames": counts[kernels.FRAMES],
+            "bad_frames": counts[kernels.RUNS],
+            "lost_frames": counts[kernels.LOST],
+            "skipped_bytes": counts[kernels.SKIPPED],
+            "unknown_id_frames": counts[kernels.UNKNOWN_IDS],
+            "cut_bytes": counts[kernels.LEFT],
+            **signed,
+        }
+
+
+def read_frames(source: str | pathlib.Path | Bytes | Content, **options: Any) -> Frames:  # noqa: ANN401 - those of Decoder
+    """Index every verified frame of a log, stamped (`.tlog`) or not (`.raw`, `.mavlink`).
 
     Parameters
     ----------
     source : str, Path or bytes
         The log.
+    **options
+        Those of `Decoder`; ``stamped`` is found out where it is not given.
 
     Returns
     -------
@@ -106,72 +382,118 @@ def read_frames(source: str | pathlib.Path | bytes) -> Frames:
     FormatError
         If there is no such file, or not one verified frame in it.
     """
-    data, name = _bytes(source)
-    frames = index_frames(data)
-    if not len(frames):
+    content = source if isinstance(source, Content) else read_content(source)  # pyright: ignore[reportArgumentType]
+    if content.kind != "mavlink":
         raise FormatError(
-            f"{name}: no MAVLink frame with a right checksum in {len(data)} bytes; needed a .tlog "
-            "(8-byte time stamp before each frame)."
+            f"{content.label}: a log of kind {content.kind}, which has no frames; read_telemetry reads it."
         )
+    frames = index_frames(content.data, **{"stamped": is_stamped(content.data), **options})
+    if not frames.stats["frames"]:
+        raise FormatError(
+            f"{content.label}: no MAVLink frame with a right checksum in {len(content.data)} bytes; "
+            "needed a MAVLink log."
+        )
+    if content.cut:
+        frames.stats["packed_cut"] = 1
     return frames
 
 
-def index_frames(data: NDArray[np.uint8], *, stamped: bool = True) -> Frames:
+def index_frames(data: NDArray[np.uint8] | Bytes, *, stamped: bool = True, **options: Any) -> Frames:  # noqa: ANN401
     """Index the frames of bytes in memory.
 
     Parameters
     ----------
-    data : (size,) uint8
+    data : (size,) uint8 or bytes
         The bytes.
     stamped : bool, optional
         Whether an 8-byte big-endian time stamp stands before each frame.
+    **options
+        Those of `Decoder`.
 
     Returns
     -------
     Frames
         Possibly none.
     """
-    room = len(data) // (_SMALLEST_FRAME + (kernels.STAMP if stamped else 0)) + 1
-    payload, receive = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
-    size, message, source = (np.empty(room, dtype=np.int32) for _ in range(3))
-    sequence = np.empty(room, dtype=np.uint8)
-    counts = np.zeros(4, dtype=np.int64)
-    n = kernels.scan(
-        data, stamped, layouts.crc_extras(), _CRC, payload, size, message, source, sequence, receive, counts
-    )
-    place = np.empty(n, dtype=np.int64)
-    lost = kernels.unwrap(source[:n], sequence[:n], place)
-    stats = {
-        "frames": int(n),
-        "bad_frames": int(counts[1]),
-        "lost_frames": int(lost),
-        "skipped_bytes": int(counts[0]),
-        "unknown_id_frames": int(counts[2]),
-        "cut_bytes": int(counts[3]),
-    }
-    return Frames(data, payload[:n], size[:n], message[:n], source[:n], sequence[:n], place, receive[:n], stats)
+    return Decoder(stamped=stamped, **options)._scan([(None, data)], final=True)  # noqa: SLF001 - update and flush in one
 
 
-def _bytes(source: str | pathlib.Path | bytes) -> tuple[NDArray[np.uint8], str]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _read_only(np.frombuffer(source, dtype=np.uint8)), "bytes"
-    path = pathlib.Path(source)
-    other = _OTHER_FORMATS.get(path.suffix.lower())
-    if not path.exists():
-        raise FormatError(f"{path}: no such file.")
-    if not path.is_file():
-        raise FormatError(f"{path}: a folder or device, needed a .tlog file.")
-    if other:
-        raise FormatError(f"{path.name}: {other} logs are not read yet; needed a .tlog.")
-    try:
-        content = path.read_bytes()
-    except OSError as fault:
-        raise FormatError(f"{path}: cannot be read ({fault.strerror}).") from None
-    if not content:
-        raise FormatError(f"{path.name}: the file is empty; needed a .tlog with MAVLink frames.")
-    return _read_only(np.frombuffer(content, dtype=np.uint8)), path.name
+def read_batches(path: str | pathlib.Path, *, chunk_bytes: int = _CHUNK_BYTES, **options: Any) -> Iterator[Frames]:  # noqa: ANN401
+    """Index a log of any size piece by piece, in memory for one piece.
+
+    Parameters
+    ----------
+    path : str or Path
+        The log.
+    chunk_bytes : int, optional
+        How much to read at a time.
+    **options
+        Those of `Decoder`; ``stamped`` is found out where it is not given.
+
+    Yields
+    ------
+    Frames
+        The frames of one piece after the other; together those of `read_frames`.
+
+    Raises
+    ------
+    FormatError
+        If there is no such file.
+    """
+    place = pathlib.Path(path)
+    if not place.is_file():
+        raise FormatError(f"{place}: no such file.")
+    with place.open("rb") as file:
+        chunk = file.read(max(chunk_bytes, 1))
+        decoder = Decoder(**{"stamped": is_stamped(chunk), **options})
+        while chunk:
+            yield decoder.update(chunk)
+            chunk = file.read(max(chunk_bytes, 1))
+        yield decoder.flush()
 
 
-def _read_only(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def is_stamped(data: NDArray[np.uint8] | Bytes) -> bool:
+    """Say whether a log has a time stamp before each frame, from its first bytes.
+
+    Read without stamps, a log with stamps gives every frame; read with stamps, a stream without gives every other one.
+
+    Parameters
+    ----------
+    data : (size,) uint8 or bytes
+        The log, or its start.
+
+    Returns
+    -------
+    bool
+        True if no more frames are found without stamps.
+    """
+    probe = np.frombuffer(data, dtype=np.uint8)[:_PROBE_BYTES]
+    return len(index_frames(probe, stamped=True)) >= len(index_frames(probe, stamped=False))
+
+
+def join_frames(batches: Sequence[Frames]) -> Frames:
+    """Put batches of one decoder together, so that a stretch of a live link is read like a log.
+
+    Parameters
+    ----------
+    batches : sequence of Frames
+        In order, at least one.
+
+    Returns
+    -------
+    Frames
+        All rows; the counts are those of the last.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not batches:
+        raise InputError("join_frames needs at least one batch.")
+    shift = np.cumsum([0, *(len(one.data) for one in batches[:-1])])
+    columns = {name: np.concatenate([getattr(one, name) for one in batches]) for name in ROW_COLUMNS}
+    columns["payload"] += np.repeat(shift, [len(one) for one in batches])
+    data = np.concatenate([one.data for one in batches])
     data.flags.writeable = False
-    return data
+    return Frames(data, **columns, dialect=batches[-1].dialect, stats=batches[-1].stats)

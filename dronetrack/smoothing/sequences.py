@@ -5,9 +5,12 @@ mixture of models did: many sequences at once, each contiguous in memory; for on
 the columns of a bank of targets, step by step, as the bank holds them, and is the fastest.
 """
 
+import os
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dronetrack.bank import in_slices
 from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.kernels import mixture as mixture_kernels
@@ -15,6 +18,8 @@ from dronetrack.kernels import smoothing as kernels
 from dronetrack.motion import Mixture, Motion
 
 Floats = NDArray[np.float64]
+
+_THREADED_FROM = 32_768  # steps of all targets; below that a second thread costs more than it brings
 
 
 def smooth_sequences(motion: Motion, time_us: ArrayLike, state: ArrayLike, cov: ArrayLike) -> tuple[Floats, Floats]:
@@ -67,7 +72,7 @@ def smooth_sequences(motion: Motion, time_us: ArrayLike, state: ArrayLike, cov: 
     return _smoothed(motion, times, last, states, covs)
 
 
-def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike) -> Floats:
+def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike, *, n_threads: int | None = None) -> Floats:
     """Smooth a bank of independent targets, all back together: the fastest way for many.
 
     Parameters
@@ -78,6 +83,9 @@ def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike) -> Floats:
         Times of each target, not decreasing. [us, UTC]
     state : (steps, d + d (d + 1) / 2, n) array_like
         What the bank held after each step: d rows of means, then the covariances, upper triangle row by row.
+    n_threads : int, optional
+        Threads among which a large bank (32,768 steps in all and more) is shared; by default one per core. The bits of
+        the result do not depend on it.
 
     Returns
     -------
@@ -90,13 +98,18 @@ def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike) -> Floats:
         If shapes are wrong, a value is NaN, or times decrease.
     """
     d = motion.state_size
-    times = np.ascontiguousarray(_times(np.asarray(time_us).T))
-    n, steps = times.shape
+    times = column("time_us", time_us, np.int64, (None, None))
+    step_us = np.diff(times, axis=0)
+    _forwards(step_us)
+    steps, n = times.shape
     states = column("state", state, np.float64, (steps, d + d * (d + 1) // 2, n), nan=False)
     if motion.code == kernels.VELOCITY:
         out = np.empty_like(states)
-        kernels.smooth_bank_rows(motion.parameters, np.ascontiguousarray(_steps_s(times).T), states, out)
+        columns = motion.parameters, step_us * 1e-6, states, out
+        smallest = -(-_THREADED_FROM // max(steps, 1))
+        in_slices(n_threads or os.cpu_count() or 1, n, kernels.smooth_bank_rows, *columns, smallest=smallest)
         return out
+    times = np.ascontiguousarray(times.T)
     rows, columns = np.triu_indices(d)
     covs = np.empty((n, steps, d, d))
     covs[:, :, rows, columns] = covs[:, :, columns, rows] = states[:, d:].transpose(2, 0, 1)
@@ -254,9 +267,13 @@ def _mixtures(
 
 def _times(time_us: ArrayLike) -> NDArray[np.int64]:
     times = column("time_us", time_us, np.int64, (None, None))
-    if np.any(np.diff(times, axis=1) < 0):
-        raise InputError("time_us must not decrease within a sequence; sort the rows of each sequence by time.")
+    _forwards(np.diff(times, axis=1))
     return times
+
+
+def _forwards(step_us: NDArray[np.int64]) -> None:
+    if step_us.min(initial=0) < 0:
+        raise InputError("time_us must not decrease within a sequence; sort the rows of each sequence by time.")
 
 
 def _steps_s(times: NDArray[np.int64]) -> Floats:

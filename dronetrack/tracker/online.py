@@ -11,6 +11,7 @@ from dronetrack.filtering import COUNTED, OutputRows, Robust, Settings, noise_fa
 from dronetrack.kernels import filters
 from dronetrack.measurements import Measurements, Sensor
 from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.tracker.belief import Belief, put_in, take_out
 from dronetrack.tracker.passes import BY_ROW, Pass, Passes
 from dronetrack.tracker.snapshot import as_plain, from_plain, like, packed, unpacked
 from dronetrack.tracker.window import LOT
@@ -232,6 +233,72 @@ class Tracker:
             "late": late,
             "sensors": sensors,
         }
+
+    def belief(self) -> Belief:
+        """Return what a tracker elsewhere needs to go on from the newest moment; it holds none of the rows.
+
+        Returns
+        -------
+        Belief
+            What `now` tells, by model and with its ties to what the sensors' rows share.
+
+        Raises
+        ------
+        InputError
+            If the track has not started.
+        """
+        tip = self._passes.look()
+        if not tip.memory.belief.clock[0, filters.ALIVE]:
+            raise InputError("there is no track yet to hand on; give the tracker a sighting first.")
+        return take_out(tip.memory, self._track_id, self._motion, self._sensors, self._shares)
+
+    @classmethod
+    def continued(cls, belief: Belief, **options: Any) -> Self:  # noqa: ANN401 - as in the constructor
+        """Make a tracker that goes on from what another one believed, under the same identity and without a jump.
+
+        Its first row is the belief itself, bit for bit. Rows of that moment or before it come too late: whoever held
+        the track has used them. It knows the ties to the sensors that were heard there, so a row of one of these, or
+        of new ones, means to it what it would have meant to the other tracker. A second hypothesis begins anew, and
+        what a sensor said before cannot be taken back any more.
+
+        Parameters
+        ----------
+        belief : Belief
+            From `belief` of the other tracker, or `Belief.of` a track.
+        **options
+            As in the constructor; `motion` and `track_id` are the belief's.
+
+        Returns
+        -------
+        Tracker
+            One whose `now` is the belief.
+
+        Raises
+        ------
+        InputError
+            If an option is out of range, or motion or track_id is given.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from dronetrack import Sensor, measurements_of
+        >>> time_us = np.arange(100) * 100_000
+        >>> place = np.array([4.1e6, 1.5e6, 4.6e6]) + np.outer(time_us * 1e-6, [10.0, 0.0, 0.0])
+        >>> rows = measurements_of(time_us, 1, place, np.broadcast_to(9.0 * np.eye(3), (100, 3, 3)), Sensor("gnss"))
+        >>> home = Tracker(track_id=7)
+        >>> given = home.update(rows.take(slice(0, 60)))
+        >>> host = Tracker.continued(home.belief())
+        >>> given = [one.update(rows.take(slice(60, 100))) for one in (home, host)]
+        >>> bool((host.now().cov == home.now().cov).all()), host.now().track_id
+        (True, 7)
+        """
+        if options.keys() & {"motion", "track_id"}:
+            raise InputError("a track that goes on keeps its motion model and its track_id; leave them out.")
+        tracker = cls(motion=belief.motion, track_id=belief.track_id, **options)
+        tracker._grow(belief.sensors, belief.shares)
+        put_in(tracker._passes.final.memory, belief)
+        tracker._newest_us = tracker._closed_us = belief.time_us
+        return tracker
 
     def snapshot(self) -> bytes:
         """Return all that the tracker remembers.

@@ -87,6 +87,7 @@ def test_threads_do_not_change_a_bit(rng):
     for bank in banks:
         bank.update(300_000, position=z, cov=9.0 * np.eye(3))
         bank.update(500_000, height=np.full(n, 100.0), cov=4.0)
+        bank.predict(900_000)
     for bank in banks[1:]:
         np.testing.assert_array_equal(bank.mean, banks[0].mean)
         np.testing.assert_array_equal(bank.packed_cov, banks[0].packed_cov)

@@ -1,8 +1,11 @@
 """How does one tell it on a terminal? The timeline of a mission in words."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from dronetrack.mission import Fusion
+if TYPE_CHECKING:
+    from dronetrack.mission import Fusion
 
 _TEXT = {
     "track_started": "track {track_id} started",
@@ -14,6 +17,33 @@ _TEXT = {
     "track_moved": "the track moved to where the sightings have been for long",
     "crossing": "border crossed {leaving} -> {entering}  (+-{two_std_s:.1f} s at 95 %, probability {probability:.3f})",
     "track_ended": "track {track_id} ended",
+    "handover_home": "{authority} holds the target in its own country  ({cause}, {article})",
+    "handover_approaching": "target approaches the border",
+    "handover_joint": "{authority} goes on across the border until {until}  (Article {article})",
+    "handover_offered": "{authority} offers the target to the other side  (Article {article})",
+    "handover_accepted": "{authority} accepts the target  (Article {article})",
+    "handover_host": "{authority} alone has the target  ({cause}, Article {article})",
+    "handover_ceased": "{authority} ends the surveillance  ({cause}, Article {article})",
+    "handover_expired": "{authority}: permission abroad has expired  ({cause}, Article {article})",
+    "handover_refused": "surveillance may not go on across the border  ({cause}, Article {article})",
+    "handover_lost": "the target is lost",
+    "contribution_refused": "{sensor}: {rows} rows refused  (Article {article}: {cause})",
+    "act_refused": "{authority} may not {cause}  (Article {article}: {reason})",
+    "notice_owed": "{authority} owes a notice by {due}  (Article {article})",
+    "request_owed": "{authority} owes a request by {due}  (Article {article})",
+    "report_owed": "{authority} owes a report by {due}  (Article {article})",
+    "notice_done": "{authority} has given notice  (Article {article})",
+    "request_done": "{authority} has asked for authorisation  (Article {article})",
+    "report_done": "{authority} has reported  (Article {article})",
+    "notice_missed": "{authority} has not given notice in time  (Article {article})",
+    "request_missed": "{authority} has not asked for authorisation in time  (Article {article})",
+    "report_missed": "{authority} has not reported in time  (Article {article})",
+    "act_request": "{authority} asks for authorisation  (Article {article})",
+    "act_authorise": "{authority} authorises the surveillance  (Article {article})",
+    "act_notice": "{authority} gives notice  (Article {article})",
+    "act_refuse": "{authority} refuses the request  (Article {article})",
+    "act_revoke": "{authority} revokes its authorisation  (Article {article})",
+    "deadline_changed": "{authority} authorises: permission abroad until {until}  (Article {article})",
 }
 _COLOURS = {
     "crossing": "bold magenta",
@@ -44,7 +74,7 @@ def event_text(event: dict) -> str:
     return _TEXT.get(kind, kind.replace("_", " ")).format(**known)
 
 
-def timeline_lines(fusion: Fusion) -> list[tuple[str, str, str]]:
+def timeline_lines(fusion: "Fusion") -> list[tuple[str, str, str]]:
     """Return the timeline as (time of day, words, style) for a terminal.
 
     Parameters
@@ -60,7 +90,7 @@ def timeline_lines(fusion: Fusion) -> list[tuple[str, str, str]]:
     return [(event["time"][11:21], event_text(event), _COLOURS.get(event["kind"], "")) for event in fusion.events]
 
 
-def summary_lines(fusion: Fusion) -> list[str]:
+def summary_lines(fusion: "Fusion") -> list[str]:
     """Sum a fused mission up in a few lines: how long, how sure, what was refused.
 
     Parameters
