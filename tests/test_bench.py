@@ -19,7 +19,7 @@ from dronetrack.bench.page import goal_words, markdown_page
 from dronetrack.bench.peers import filterpy
 from dronetrack.bench.problems import MOTION, draw_drives
 from dronetrack.bench.racing import race
-from dronetrack.bench.run import judge, ratios
+from dronetrack.bench.run import judge, ratio, ratios, times_s
 from dronetrack.cli import main
 from dronetrack.errors import InputError
 from dronetrack.sequence import filter_sequence
@@ -40,7 +40,7 @@ def case_of(solve, problem):
 
 
 def sleeper(seconds, role="peer"):
-    return Job(lambda: time.sleep(seconds), 1.0, role, accuracy={"rmse_m": 1.0})
+    return Job(lambda: time.sleep(seconds), 1.0, role, accuracy={"rmse_m": 1.0}, clock="wall")
 
 
 def small(cases, **options):
@@ -123,7 +123,7 @@ def test_jobs_run_in_turn():
 
 
 def test_ratio_counts_the_work_and_not_only_the_time():
-    jobs = {"ours": Job(lambda: time.sleep(0.01), 10.0, "ours"), "peer": sleeper(0.02)}
+    jobs = {"ours": Job(lambda: time.sleep(0.01), 10.0, "ours", clock="wall"), "peer": sleeper(0.02)}
     document = run([small([Case("one", jobs)])], quick=True)
     assert ratios(document["workloads"])["small / one / ours / peer"] == pytest.approx(20.0, rel=0.5)
 
@@ -151,7 +151,7 @@ def test_verdict_follows_from_the_measurement(goal, verdict):
 def test_goal_of_a_skipped_peer_says_why():
     skipped = {
         "name": "small",
-        "cases": [{"name": "one", "jobs": {"ours": {}}}],
+        "cases": [{"name": "one", "unit": "things/s", "jobs": {"ours": {}}}],
         "skipped": {"stonesoup": "not asked for"},
     }
     judged = judge(Goal("one", "ratio", "ours", "Stone Soup", at_least=2000.0), skipped)
@@ -259,3 +259,19 @@ def test_drives_move_as_their_model_says():
     step = drives.truth[:, 2] - drives.truth[:, 1] @ drives.F.T
     assert np.cov(step.T) == pytest.approx(drives.Q, abs=0.05 * drives.Q.max())
     assert isinstance(filterpy, types.ModuleType)
+
+
+def test_what_works_is_timed_by_its_processor_time_and_what_waits_by_the_wall():
+    def work():
+        return sum(range(200_000))
+
+    def both():
+        work()
+        time.sleep(0.02)
+
+    jobs = {"works": Job(both, 1.0, "ours"), "waits": Job(both, 1.0, "ours", clock="wall")}
+    jobs |= {"works too": Job(work, 1.0, "limit")}
+    case = run([small([Case("one", jobs)])], quick=True)["workloads"][0]["cases"][0]
+    assert ratio(case, "works", "works too") == pytest.approx(1.0, rel=0.5)
+    assert ratio(case, "waits", "works too") < 0.6
+    assert min(times_s(case["jobs"]["waits"])) > 0.02 > max(times_s(case["jobs"]["works"]))

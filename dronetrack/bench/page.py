@@ -271,7 +271,7 @@ def job_rows(workload: Entry) -> Iterator[tuple[str, ...]]:
         Case, way, median, spread, rate, ratio, accuracy and remarks.
     """
     for case in workload["cases"]:
-        ours = _best(case)
+        ours, unit = _best(case), "" if case["unit"] == workload["unit"] else f" {case['unit']}"
         for name, job in case["jobs"].items():
             accuracy = ", ".join(f"{key} {short(value)}" for key, value in job["accuracy"].items())
             clock = "by the wall" if job.get("clock") == "wall" else ""
@@ -282,7 +282,15 @@ def job_rows(workload: Entry) -> Iterator[tuple[str, ...]]:
             times = times_s(job)
             faster = f"{short(ratio(case, ours, name))}x" if ours and name != ours else ""
             spread = f"{seconds(min(times))} to {seconds(max(times))}"
-            yield case["name"], name, seconds(statistics.median(times)), spread, short(rate(job)), faster, remarks
+            yield (
+                case["name"],
+                name,
+                seconds(statistics.median(times)),
+                spread,
+                short(rate(job)) + unit,
+                faster,
+                remarks,
+            )
 
 
 def markdown_page(document: Entry) -> str:

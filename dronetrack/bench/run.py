@@ -70,13 +70,13 @@ def run(
         for case in workload.cases(setting):
             tell(f"{workload.name}: {case.name}")
             result = race(case, QUICK_ROUNDS if quick else ROUNDS, QUICK_BUDGET_S if quick else BUDGET_S)
-            entry["cases"].append(_case_entry(case, result))
+            entry["cases"].append(_case_entry(case, case.unit or workload.unit, result))
         entry["goals"] = [judge(goal, entry) for goal in workload.goals]
         document["workloads"].append(entry)
     return document
 
 
-def _case_entry(case: Case, result: Race) -> Document:
+def _case_entry(case: Case, unit: str, result: Race) -> Document:
     jobs = {}
     for name, job in case.jobs.items():
         entry: Document = {"role": job.role, "amount": job.amount, "accuracy": dict(job.accuracy)}
@@ -92,7 +92,7 @@ def _case_entry(case: Case, result: Race) -> Document:
         if job.excused:
             entry["excused"] = job.excused
         jobs[name] = entry
-    return {"name": case.name, "n": case.n, "jobs": jobs, "figures": dict(case.figures)}
+    return {"name": case.name, "n": case.n, "unit": unit, "jobs": jobs, "figures": dict(case.figures)}
 
 
 def _on_several_cores(wall_s: list[float], cpu_s: list[float]) -> bool:
@@ -133,7 +133,7 @@ def judge(goal: Goal, workload: Document) -> Document:
         ``not measured``) and ``reason``.
     """
     entry: Document = {key: value for key, value in asdict(goal).items() if value not in (math.inf, -math.inf, "")}
-    entry["unit"] = workload["unit"]
+    entry["unit"] = next((one["unit"] for one in workload["cases"] if one["name"] == goal.case), workload["unit"])
     measured, reason = _measure(goal, workload)
     if measured is None:
         return entry | {"measured": None, "verdict": "not measured", "reason": reason}

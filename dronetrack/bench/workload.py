@@ -111,6 +111,8 @@ class Case:
         How far the arrays of an answer may lie from ours: relative, absolute. What is not named must be equal.
     figures : mapping of str to float
         What was measured otherwise than by racing: memory, latency, time of import. Units in the names.
+    unit : str
+        What its jobs' amounts count, where that is not the unit of the workload.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Case:
     n: float | None = None
     tolerance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

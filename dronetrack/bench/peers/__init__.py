@@ -16,7 +16,6 @@ DISTRIBUTIONS = {
     "dynamax": "dynamax",
     "fasttlogparser": "fasttlogparser",
     "filterpy": "filterpy",
-    "gri_kalman": "gri-kalman",
     "kalbee": "kalbee",
     "mavpose": "mavpose",
     "pymap3d": "pymap3d",

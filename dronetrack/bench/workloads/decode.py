@@ -9,13 +9,17 @@ import tempfile
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from pymavlink.dialects.v20 import all as dialect
 
 from dronetrack.bench import limits
 from dronetrack.bench.workload import Answer, Case, Goal, Job, Setting, Workload
-from dronetrack.mavlink.frames import read_frames
+from dronetrack.mavlink import read_frames, read_messages
 
-OURS = "dronetrack, all columns"
+OURS, TRACKERS = "dronetrack, all columns", "dronetrack, the tracker's messages"
+NEEDED = (
+    "HEARTBEAT", "SYSTEM_TIME", "GLOBAL_POSITION_INT", "GPS_RAW_INT", "ATTITUDE", "ATTITUDE_QUATERNION",
+    "GIMBAL_DEVICE_ATTITUDE_STATUS", "CAMERA_INFORMATION", "CAMERA_FOV_STATUS", "CAMERA_TRACKING_IMAGE_STATUS",
+    "CAMERA_TRACKING_GEO_STATUS", "EKF_STATUS_REPORT",
+)  # fmt: skip
 LOSSY = {"uavreaders", "fasttlogparser"}
 LOGS = (
     ("sitl_run1, clean", "sitl/sitl_run1_copter_rover_border.tlog"),
@@ -24,10 +28,9 @@ LOGS = (
 FLIPS_PER_BYTE = 2e-5
 
 
-def decoded(content: bytes) -> dict[int, np.ndarray]:
-    """Decode a log to columns of every message, by number."""
-    frames = read_frames(content)
-    return {int(one): frames.columns(int(one))[0] for one in np.unique(frames.message)}
+def decoded(path: pathlib.Path) -> dict[str, int]:
+    """Decode a log to columns of every message as they are on the wire, and count the rows."""
+    return {name: len(values) for name, (values, _) in read_frames(path).tables().items()}
 
 
 def _counts(found: Mapping[str, int]) -> Answer:
@@ -60,8 +63,12 @@ def _cases(setting: Setting) -> Iterator[Case]:
 def _case(name: str, path: pathlib.Path, setting: Setting) -> Case:
     content = path.read_bytes()
     megabytes = len(content) / 1e6
-    ours = {dialect.mavlink_map[one].msgname: len(rows) for one, rows in decoded(content).items()}
-    jobs = {OURS: Job(lambda: decoded(content), megabytes, "ours")}
+    ours = decoded(path)
+    jobs = {
+        OURS: Job(lambda: decoded(path), megabytes, "ours"),
+        "dronetrack, all columns in SI units": Job(lambda: read_messages(path), megabytes, "ours"),
+        TRACKERS: Job(lambda: read_frames(path, names=NEEDED).tables(), megabytes, "ours"),
+    }
     for key, peer in setting.peers.items():
         run = peer.decode_tlog(path)
         if key in LOSSY:

@@ -39,7 +39,7 @@ def _bank(setting: Setting, problem: Drives) -> Case:
     accuracy = _accuracy(mine[:, 5:-5], promised[:, 5:-5], state[:, 5:-5], problem.truth[:, 5:-5])
     jobs = {
         BANK: Job(
-            lambda: smooth_bank(MOTION, times.T, packed), problem.amount, "ours",
+            lambda: smooth_bank(MOTION, times.T, packed, n_threads=1), problem.amount, "ours",
             answer=lambda out: {"mean": out[:, :6].transpose(2, 0, 1), "cov": out[:, 6:].transpose(2, 0, 1)},
             expected=expected, accuracy=accuracy,
         ),
