@@ -151,6 +151,7 @@ def test_verdict_follows_from_the_measurement(goal, verdict):
 def test_goal_of_a_skipped_peer_says_why():
     skipped = {
         "name": "small",
+        "unit": "things/s",
         "cases": [{"name": "one", "unit": "things/s", "jobs": {"ours": {}}}],
         "skipped": {"stonesoup": "not asked for"},
     }
@@ -221,6 +222,35 @@ def test_pages_come_from_the_document_alone():
 
 def test_only_a_gross_loss_counts():
     assert losses({"a": 34.0, "b": 33.0}, {"a": 100.0, "b": 100.0}).keys() == {"b"}
+
+
+def guarded(monkeypatch, naps):
+    """What the guard says where a job of ours takes one nap after the other, and once took as long as the peer."""
+    rest = iter(naps)
+
+    def cases(_setting):
+        nap = next(rest)
+        yield Case("one", {"ours": Job(lambda: time.sleep(nap), 1.0, "ours", clock="wall"), "peer": sleeper(0.01)})
+
+    workload = Workload("small", "How small?", "things/s", cases)
+    baseline = {"workloads": ["small"], "peers": [], "ratios": {"small / one / ours / peer": 1.0}}
+    monkeypatch.setattr("dronetrack.bench.guard.read_baseline", lambda: baseline)
+    monkeypatch.setattr("dronetrack.bench.guard.workloads", lambda: {"small": workload})
+    code = main(["bench", "--guard"])
+    return code, len(list(rest))
+
+
+def test_guard_fails_on_a_gross_loss_that_it_sees_twice(monkeypatch, capsys):
+    assert guarded(monkeypatch, [0.06, 0.06]) == (1, 0)
+    assert "small / one / ours / peer" in capsys.readouterr().out
+
+
+def test_guard_looks_again_before_it_fails(monkeypatch):
+    assert guarded(monkeypatch, [0.06, 0.005]) == (0, 0)
+
+
+def test_guard_passes_what_is_no_gross_loss(monkeypatch):
+    assert guarded(monkeypatch, [0.015, 0.015]) == (0, 1)
 
 
 def test_baseline_names_what_is_there():

@@ -5,7 +5,8 @@ Only a loss of more than three times counts, and only if it is seen twice.
 
 Renew the baseline after a change that is meant to cost, or has won much::
 
-    dronetrack bench sequence bank decode --quick --peers filterpy,pymavlink --renew dronetrack/bench/baseline.json
+    dronetrack bench bank decode line_of_sight mixture onboard_logs sequence smoother --quick \\
+        --peers filterpy,pymavlink --renew dronetrack/bench/baseline.json
 """
 
 import importlib.resources

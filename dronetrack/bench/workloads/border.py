@@ -82,7 +82,7 @@ def _probability(border: Border, n: int, samples: int, setting: Setting) -> Case
     if "shapely" in setting.peers:
         peer = setting.peers["shapely"]
         few = min(n, setting.size(200, 20))
-        draw = peer.shares_inside(border, track.take(slice(0, few)), cov[:few], samples, rng)
+        draw = peer.shares_inside(border, track.take(np.arange(few)), cov[:few], samples, rng)
         apart = np.abs(ours[:few] - draw())
         figures = {"worst_difference": float(apart.max()), "median_difference": float(np.median(apart))}
         jobs["shapely, Monte Carlo"] = Job(draw, few, accuracy=figures)

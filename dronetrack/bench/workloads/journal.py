@@ -41,7 +41,7 @@ def _rows(n: int, rng: np.random.Generator) -> Measurements:
 
 
 def _batches(rows: Measurements, size: int) -> list[Measurements]:
-    return [rows.take(slice(start, start + size)) for start in range(0, len(rows), size)]
+    return [rows.take(np.arange(start, min(start + size, len(rows)))) for start in range(0, len(rows), size)]
 
 
 def _cases(setting: Setting) -> Iterator[Case]:
