@@ -1,11 +1,11 @@
-"""Has something become grossly slower? Ratios to peers in the same run, beside those of an earlier commit.
+r"""Has something become grossly slower? Ratios to peers in the same run, beside those of an earlier commit.
 
 Seconds differ between machines and with load; how many times as fast one is as another in turn with it differs little.
 Only a loss of more than three times counts, and only if it is seen twice.
 
 Renew the baseline after a change that is meant to cost, or has won much::
 
-    dronetrack bench bank decode line_of_sight mixture onboard_logs sequence smoother --quick \\
+    dronetrack bench bank decode line_of_sight mixture onboard_logs sequence smoother --quick \
         --peers filterpy,pymavlink --renew dronetrack/bench/baseline.json
 """
 

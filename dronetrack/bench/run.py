@@ -20,7 +20,7 @@ Document = dict[str, Any]
 Tell = Callable[[str], object]
 
 ROUNDS, QUICK_ROUNDS = 9, 5
-BUDGET_S, QUICK_BUDGET_S = 40.0, 3.0
+BUDGET_S, QUICK_BUDGET_S = 10.0, 3.0
 
 
 def run(

@@ -38,7 +38,7 @@ def _cases(setting: Setting) -> Iterator[Case]:
         yield _distance(border, lat, lon, where, setting)
     lat, lon = np.degrees(np.arcsin(rng.uniform(-1, 1, n))), rng.uniform(-180, 180, n)
     yield Case("country, all over the world", {"country_of": Job(lambda: country_of(lat, lon), n, "ours")})
-    yield _probability(border, setting.size(1_000, 100), setting.size(1_000_000, 20_000), setting)
+    yield _probability(border, setting.size(1_000, 100), setting.size(200_000, 20_000), setting)
 
 
 def _side(border: Border, lat: Floats, lon: Floats, where: str, setting: Setting) -> Case:
@@ -81,7 +81,7 @@ def _probability(border: Border, n: int, samples: int, setting: Setting) -> Case
     figures = {}
     if "shapely" in setting.peers:
         peer = setting.peers["shapely"]
-        few = min(n, setting.size(200, 20))
+        few = setting.size(50, 20)
         draw = peer.shares_inside(border, track.take(np.arange(few)), cov[:few], samples, rng)
         apart = np.abs(ours[:few] - draw())
         figures = {"worst_difference": float(apart.max()), "median_difference": float(np.median(apart))}
