@@ -138,7 +138,11 @@ def judge(goal: Goal, workload: Document) -> Document:
     if measured is None:
         return entry | {"measured": None, "verdict": "not measured", "reason": reason}
     met = goal.at_least <= measured <= goal.at_most
-    return entry | {"measured": measured, "verdict": "met" if met else "missed", "reason": "" if met else goal.why}
+    return entry | {
+        "measured": measured,
+        "verdict": "met" if met else "missed",
+        "reason": "" if met else goal.why or "not yet explained",
+    }
 
 
 def _measure(goal: Goal, workload: Document) -> tuple[float | None, str]:
