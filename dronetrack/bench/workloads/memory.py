@@ -66,7 +66,7 @@ WORKLOAD = Workload(
             "figure",
             "peak_in_si_units_of_file",
             at_most=3.0,
-            why="SI columns are float64, twice as wide as most numbers on the wire, beside the bytes that they come from.",
+            why="SI columns are float64, twice as wide as most numbers on the wire.",
         ),
     ),
 )
