@@ -1,6 +1,6 @@
 """cuthbert: the square-root Kalman filter of its examples, compiled by JAX for the CPU in double precision.
 
-Of its two scans, sequential and parallel in time, the sequential one is faster on a CPU and is the one timed.
+Of its two scans, sequential and parallel in time, the sequential one is timed, which is its default.
 """
 
 from collections.abc import Callable

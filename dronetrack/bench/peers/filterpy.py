@@ -32,7 +32,7 @@ def _filter_of(problem: Drives, target: int) -> KalmanFilter:
 
 
 def filter_drives(problem: Drives) -> Solve:
-    """Predict and update, row by row; nothing is stored on the way, which is faster than `batch_filter`."""
+    """Predict and update, row by row; nothing is stored on the way, unlike in `batch_filter`."""
     filters = [_filter_of(problem, target) for target in range(len(problem.mean))]
 
     def solve() -> tuple[Floats, Floats]:

@@ -13,7 +13,7 @@ LABEL = "pymavlink"
 
 
 def decode_tlog(path: pathlib.Path) -> Callable[[], Counter[str]]:
-    """Decode every message, and count them by name: nothing is kept, which is its fastest."""
+    """Decode every message, and count them by name: nothing is kept."""
 
     def solve() -> Counter[str]:
         link = mavutil.mavlink_connection(str(path), dialect="all", robust_parsing=True)

@@ -1,4 +1,4 @@
-"""pyproj: one `Transformer`, made once, on columns that lie in memory one after the other, changed in place."""
+"""pyproj: one `Transformer`, made once, on whole columns."""
 
 from collections.abc import Callable
 

@@ -84,8 +84,6 @@ WORKLOAD = Workload(
         Goal("second demo", "seconds", DEMO, at_most=3.0),
         Goal(
             "compile", "figure", "cold_s", at_most=20.0,
-            why="LLVM takes nine tenths of it, over kernels that are straight-line code on purpose.",
-            profile="NUMBA_DEBUG_TIMINGS: numba.core.event timers around dronetrack.warm_up()",
         ),
         Goal("compile", "figure", "from_cache_s", at_most=1.0),
     ),
