@@ -71,6 +71,8 @@ def event_text(event: dict) -> str:
     known = dict(event)
     known["two_std_s"] = 1.96 * event.get("time_std_s", 0.0)
     known["where"] = f" at {event['place']}" if event.get("place") else ""
+    known["cause"] = event.get("cause", "").replace("_", " ")
+    known |= {name: event[name][:16].replace("T", " ") for name in ("until", "due") if name in event}
     kind: str = event["kind"]
     return _TEXT.get(kind, kind.replace("_", " ")).format(**known)
 
