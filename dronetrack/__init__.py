@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 # Public name -> room. Rooms are imported on first use, so `import dronetrack` costs next to nothing.
 _ROOMS = {
     "AlongRoad": "driving",
+    "Benchmark": "leaderboard",
     "Border": "border",
     "CameraErrors": "sensing",
     "ConstantAcceleration": "motion",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from dronetrack.errors import NotAuthorisedError as NotAuthorisedError
     from dronetrack.errors import OrderError as OrderError
     from dronetrack.filtering import track as track
+    from dronetrack.leaderboard import Benchmark as Benchmark
     from dronetrack.mavlink import read_log_info as read_log_info
     from dronetrack.mavlink import read_telemetry as read_telemetry
     from dronetrack.measurements import Measurements as Measurements
