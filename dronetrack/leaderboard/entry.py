@@ -1,5 +1,6 @@
 """Who scored what, with which data, where? One small JSON file for each entry, and the board made of them."""
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dronetrack import __version__
 from dronetrack.errors import FormatError, InputError
 from dronetrack.leaderboard.case import Case, Tracker
 from dronetrack.leaderboard.verdict import Verdict
@@ -261,7 +261,7 @@ def machine() -> dict[str, str | int]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "dronetrack": __version__,
+        "dronetrack": importlib.metadata.version("dronetrack"),
     }
 
 
