@@ -282,7 +282,7 @@ class Benchmark:
 
     def _digest(self) -> str:
         """SHA-256 over everything that decides the score: rules, measurements, truth."""
-        sensors = [[said_of(one) for one in case.measurements.sensors] for case in self.cases]
+        sensors = [[_said(one) for one in case.measurements.sensors] for case in self.cases]
         rules = [self.name, list(self.seeds), self.settle_s, self.lost_m, sensors]
         sha = hashlib.sha256(json.dumps(rules).encode())
         for case, truth in zip(self.cases, self.truths, strict=True):
@@ -292,24 +292,8 @@ class Benchmark:
         return sha.hexdigest()
 
 
-def said_of(sensor: Sensor) -> dict[str, str | float | bool]:
-    """Return what a sensor says of itself beyond the defaults, for JSON.
-
-    Parameters
-    ----------
-    sensor : Sensor
-        The sensor.
-
-    Returns
-    -------
-    dict
-        To make it again with ``Sensor(**...)``.
-
-    Examples
-    --------
-    >>> said_of(Sensor("gnss", shared_time_s=30.0))
-    {'name': 'gnss', 'shared_time_s': 30.0}
-    """
+def _said(sensor: Sensor) -> dict[str, str | float | bool]:
+    """Return what a sensor says beyond the defaults, so that a field that comes later does not change old digests."""
     return {one.name: getattr(sensor, one.name) for one in fields(Sensor) if getattr(sensor, one.name) != one.default}
 
 

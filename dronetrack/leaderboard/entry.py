@@ -181,8 +181,9 @@ def to_dataframe(entries: Iterable[Entry]) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        One row for each entry. `position_rmse_m` ranks, over every moment asked for with silence counted; of equal
-        ones the velocity. `anees` is of what was said, with its bounds; `ellipse_95` of every moment.
+        One row for each entry. `position_rmse_m` ranks, over every moment asked for with silence counted, and of
+        equal ones the velocity, both to three digits: what differs by less shares a rank. `anees` is of what was said,
+        with its bounds; `ellipse_95` of every moment.
     """
     import pandas as pd
 
@@ -191,8 +192,9 @@ def to_dataframe(entries: Iterable[Entry]) -> "pd.DataFrame":
         groups.setdefault((entry.scenario, entry.digest), []).append(entry)
     rows = []
     for _, group in sorted(groups.items()):
-        group.sort(key=lambda one: (_last(one.verdict.position_rmse_m), _last(one.verdict.velocity_rmse_mps)))
-        rows += [_row(entry, rank) for rank, entry in enumerate(group, start=1)]
+        marks = sorted(map(_mark, group))
+        group.sort(key=lambda one: (_mark(one), np.nan_to_num(one.timing.seconds, nan=np.inf), one.tracker))
+        rows += [_row(entry, 1 + marks.index(_mark(entry))) for entry in group]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -207,7 +209,7 @@ def to_markdown(entries: Iterable[Entry]) -> str:
     Returns
     -------
     str
-        Markdown; a star marks a mean NEES within its bounds.
+        Markdown.
     """
     parts = []
     for _, group in to_dataframe(entries).groupby(["scenario", "digest"]):
@@ -216,7 +218,7 @@ def to_markdown(entries: Iterable[Entry]) -> str:
         lines = [" | ".join(SHOWN), " | ".join("---" for _ in SHOWN)]
         lines += [" | ".join(_cell(row, name) for name in SHOWN) for row in rows]
         parts.append("\n".join([head, "", *(f"| {line} |" for line in lines)]))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, "A star marks a mean NEES (6 is right) within its 95 % bounds."]) + "\n"
 
 
 def timed(tracker: Tracker, cases: Sequence[Case]) -> tuple[list[Track | None], Timing]:
@@ -321,8 +323,10 @@ def _cell(row: dict, name: str) -> str:
     return (SHOWN[name].format(value) + star).replace("|", "\\|")
 
 
-def _last(value: float) -> float:
-    return float("inf") if np.isnan(value) else value
+def _mark(entry: Entry) -> tuple[float, ...]:
+    """Return what an entry is ranked by."""
+    errors = entry.verdict.position_rmse_m, entry.verdict.velocity_rmse_mps
+    return tuple(float("inf") if np.isnan(error) else float(f"{error:.3g}") for error in errors)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of an entry

@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,25 +31,25 @@ WORDS = """# {name}
 A tracking benchmark: {n_cases} cases, SHA-256 `{digest}`.
 
 `case_<seed>.measurements.parquet` holds what a tracker may see, in order of `time_us` (microseconds, UTC):
-`arrival_us`, `sensor_id` (index into `sensors` of `benchmark.json`), `kind` (0 tick: nothing measured, an answer is
-wanted all the same; 1 position; 2 line of sight; 3 height), `target_id` (-1: unknown); `z_x z_y z_z`, a point in ECEF
-(EPSG:4978) [m], of which a height says only how far up it is, or the unit vector from the sensor to the target; `cov_xx
-cov_xy ...` the covariance [m2, or rad2 across the line] of the error that is new in the row; `site_x ...` where the
-sensor stood [m]; `site_cov_xx ...` the covariance [m2] of the error that rows of a sensor share: of the site for a line
-of sight, of the point itself otherwise. `sensors` say for how long, and how far heading and boresight may be off.
+`arrival_us`, `sensor_id` (index from 0 into the case's list in `sensors` of `benchmark.json`), `kind` (0 tick: nothing
+measured, an answer is wanted all the same; 1 position; 2 line of sight; 3 height), `target_id` (-1: unknown); `z_x z_y
+z_z`, a point in ECEF (EPSG:4978) [m], of which a height says only how far up it is, or the unit vector from the sensor
+to the target; `cov_xx cov_xy ...` the covariance [m2, or rad2 across the line] of the error that is new in the row;
+`site_x ...` where the sensor stood [m]; `site_cov_xx ...` the covariance [m2] of the error that rows of a sensor share:
+of the site for a line of sight, of the point itself otherwise. A sensor's `shared_time_s` says for how long it is
+shared, `heading_std_rad` and `boresight_std_rad` how far its lines may be turned about the vertical and across
+themselves, and `heading_time_s` and `boresight_time_s` for how long (first-order Gauss-Markov).
 
-`case_<seed>.truth.parquet` is for the score, not for the tracker: `time_us`, `{state}` in ECEF.
+`case_<seed>.truth.parquet` is for the score, not for the tracker: `time_us`, `{state}`, ECEF.
 
-To take part write `case_<seed>.result.parquet` for each case: `time_us`, `{state}`, and the covariance of these six as
-`p_00 p_01 ... p_55`. Answer at each distinct `time_us` of the measurements. What comes {settle_s} s or more after the
-first is scored; where there is no row, the last one stands.
+To take part write `case_<seed>.result.parquet` for each case: `time_us`, `{state}`,
+and the covariance of these six as `p_00 p_01 ... p_55`. Answer at each distinct `time_us` of the measurements. What
+comes {settle_s:g} s or more after the first is scored; where there is no row, the last one stands.
 """
 
 
 def write_benchmark(bench: "Benchmark", folder: pathlib.Path) -> pathlib.Path:
     """Write a data set; see `Benchmark.write`."""
-    from dronetrack.leaderboard.benchmark import said_of
-
     about = {
         "format": FORMAT,
         "name": bench.name,
@@ -58,7 +59,7 @@ def write_benchmark(bench: "Benchmark", folder: pathlib.Path) -> pathlib.Path:
         "lost_m": bench.lost_m,
         "bound_m": bench.bound_m if np.isfinite(bench.bound_m) else None,
         "motion": repr(bench[0].motion),
-        "sensors": [[said_of(one) for one in case.measurements.sensors] for case in bench],
+        "sensors": [[asdict(one) for one in case.measurements.sensors] for case in bench],
         "digest": bench.digest,
     }
     words = {"n_cases": len(bench), "state": " ".join(STATE)}

@@ -16,7 +16,7 @@ import numpy as np
 
 from dronetrack.errors import InputError
 from dronetrack.mission import Mission, fuse, read_mission
-from dronetrack.scale.cluster import Progress, client_of, in_any_order
+from dronetrack.scale.cluster import Progress, client_of, in_any_order, one_by_one
 from dronetrack.warm import warm_up
 
 if TYPE_CHECKING:
@@ -159,14 +159,21 @@ def _done(
     progress: Progress,
 ) -> dict[str, dict]:
     """Work on logs, and return their records by name."""
-    records = {}
+    records: dict[str, dict] = {}
+    suspects = []
     with client_of(client, workers) as mine:
         if client is None:
             warm_up(["fusion"])  # once here, so that workers find the kernels compiled
-        for n_done, (index, record, fault) in enumerate(in_any_order(mine, _work, todo), start=1):
-            folder, name, log, _ = todo[index]
+        for index, record, fault in in_any_order(mine, _work, todo):
+            if fault is None:
+                records[todo[index][1]] = record
+                progress(record["log"], len(records) / len(todo))
+            else:
+                suspects.append(todo[index])
+        for index, record, fault in one_by_one(mine, _work, suspects):
+            folder, name, log, _ = suspects[index]
             records[name] = record if fault is None else _failed(folder, name, log, fault)
-            progress(name, n_done / len(todo))
+            progress(records[name]["log"], len(records) / len(todo))
     return records
 
 

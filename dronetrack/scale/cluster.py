@@ -63,7 +63,8 @@ def in_any_order(
 ) -> Iterator[tuple[int, Any, Exception | None]]:
     """Do all pieces, each in a task of its own, and yield what came of each as soon as it is there.
 
-    A task whose worker dies is done again by another; a task that takes three workers with it is given up.
+    A task whose worker dies is done again by another; a task that was there when four workers died is given up, though
+    another may be to blame: try it again in `one_by_one`.
 
     Parameters
     ----------
@@ -88,6 +89,7 @@ def in_any_order(
     futures = [client.submit(work, *piece, pure=False) for piece in pieces]
     which = {future.key: index for index, future in enumerate(futures)}
     # Each result moves here when it is ready, and its future is let go: a worker that dies later takes nothing along.
+    # The caller's client need not be the last one that was made, whose loop would be taken otherwise.
     done = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
     del futures
     for future, result in done:
@@ -95,3 +97,23 @@ def in_any_order(
             yield which[future.key], result, None
         else:
             yield which[future.key], None, result[1] if isinstance(result, tuple) else result
+
+
+def one_by_one(
+    client: "Client", work: Callable[..., Any], pieces: Sequence[tuple]
+) -> Iterator[tuple[int, Any, Exception | None]]:
+    """Do pieces one after another, so that none is blamed for what another does to its worker.
+
+    Parameters
+    ----------
+    client, work, pieces
+        As for `in_any_order`.
+
+    Yields
+    ------
+    index, result, fault
+        As `in_any_order` does.
+    """
+    for index, piece in enumerate(pieces):
+        for _, result, fault in in_any_order(client, work, [piece]):
+            yield index, result, fault

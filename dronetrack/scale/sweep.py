@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dronetrack.errors import InputError
 from dronetrack.leaderboard import Benchmark, Tracker, default_tracker
-from dronetrack.scale.cluster import Progress, client_of, in_any_order
+from dronetrack.scale.cluster import Progress, client_of, in_any_order, one_by_one
 from dronetrack.simulate import Scenario
 from dronetrack.simulate import scenario as named
 
@@ -93,26 +93,28 @@ def monte_carlo(
             for plan in plans
             for start in range(0, len(numbers), size)
         ]
-        done = _done(mine, pieces, progress or _quiet)
-    return _table([done[plan.name, seed, name] for plan in plans for name in some for seed in numbers])
+        rows = {(row["scenario"], row["tracker"], row["seed"]): row for row in _done(mine, pieces, progress or _quiet)}
+    return _table([rows[plan.name, name, seed] for plan in plans for name in some for seed in numbers])
 
 
-def _done(client: "Client", pieces: list[tuple], progress: Progress) -> dict[tuple[str, int, str], dict]:
-    """Rows of all pieces by scenario, seed and tracker; what takes its worker along is done again, seed by seed."""
-    found: dict[tuple[str, int, str], dict] = {}
-    again: list[tuple] = []
-    for n_done, (index, rows, fault) in enumerate(in_any_order(client, _rows, pieces), start=1):
-        plan, seeds, trackers, *rules = pieces[index]
+def _done(client: "Client", pieces: list[tuple], progress: Progress) -> list[dict[str, Any]]:
+    """Rows of all pieces, in any order; what takes its workers along is done again seed by seed."""
+    found: list[dict[str, Any]] = []
+    suspects: list[tuple] = []
+    n_rows = sum(len(seeds) * len(trackers) for _, seeds, trackers, *_ in pieces)
+    for index, rows, fault in in_any_order(client, _rows, pieces):
+        plan, seeds, *rest = pieces[index]
         if fault is None:
-            made = rows
-        elif len(seeds) > 1:
-            made = []
-            again += [(plan, [seed], trackers, *rules) for seed in seeds]
+            found += rows
+            progress(plan.name, len(found) / n_rows)
         else:
-            made = _failed(plan, seeds[0], trackers, f"{type(fault).__name__}: no worker lived through it")
-        found |= {(row["scenario"], row["seed"], row["tracker"]): row for row in made}
-        progress(plan.name, n_done / len(pieces))
-    return found | _done(client, again, progress) if again else found
+            suspects += [(plan, [seed], *rest) for seed in seeds]
+    for index, rows, fault in one_by_one(client, _rows, suspects):
+        plan, (seed,), trackers, *_ = suspects[index]
+        why = f"{type(fault).__name__}: no worker lived through it"
+        found += rows if fault is None else _failed(plan, seed, trackers, why)
+        progress(plan.name, len(found) / n_rows)
+    return found
 
 
 def _plans(scenario: Scenario | str | Iterable[Scenario | str]) -> list[Scenario]:
