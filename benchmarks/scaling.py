@@ -28,6 +28,14 @@ from dronetrack.scale import map_logs, monte_carlo
 
 WORKERS = (1, 2)
 SCENARIO = "turns"
+# Each way, and the one with half of the work that it is measured against.
+AGAINST = {
+    "no Dask, 1 process": "no Dask, 1 process",
+    "no Dask, 2 processes": "no Dask, 1 process",
+    "Dask, 1 process": "Dask, 1 process",
+    "Dask, 2 processes": "Dask, 1 process",
+    "Dask, 2 threads": "Dask, 1 process",
+}
 
 
 def alone(seeds):
@@ -59,13 +67,14 @@ def fuse_one(mission, place):
     dt.fuse(mission).track.to_file(place)
 
 
-def report(title, seconds):
-    """Print a row for each way; efficiency is against one process of the same kind."""
-    print(f"\n{title}\n{'':28s} {'median s':>10s} {'min..max s':>17s} {'efficiency':>11s}")
+def report(title, jobs, rounds):
+    """Time the ways of `AGAINST` in turn, and print a row for each."""
+    seconds = in_turn(dict(zip(AGAINST, jobs, strict=True)), rounds)
+    print(f"\n{title}\n{'':24s} {'median s':>10s} {'min..max s':>17s} {'efficiency':>11s}")
     for name, runs in seconds.items():
-        one = statistics.median(seconds[name.replace("2", "1")])
         spread = f"{min(runs):.2f}..{max(runs):.2f}"
-        print(f"{name:28s} {statistics.median(runs):10.2f} {spread:>17s} {one / statistics.median(runs):11.2f}")
+        efficiency = statistics.median(seconds[AGAINST[name]]) / statistics.median(runs)
+        print(f"{name:24s} {statistics.median(runs):10.2f} {spread:>17s} {efficiency:11.2f}")
 
 
 def main():
@@ -79,44 +88,48 @@ def main():
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mission = archive(folder, max(WORKERS) * n_logs)
         logs = sorted((folder / "logs").glob("*.tlog"))
-        clients, pools = {}, {}
+        pools = {}
         for n in WORKERS:
-            options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-            cluster = stack.enter_context(LocalCluster(n_workers=n, **options))
-            clients[n] = stack.enter_context(Client(cluster))
-            clients[n].run(alone, [0])
-            clients[n].run(fuse_one, mission, folder / "x.parquet")
             pools[n] = stack.enter_context(ProcessPoolExecutor(n, multiprocessing.get_context("spawn")))
             # Each process of the pool has met both jobs before the clock runs.
             list(pools[n].map(alone, [range(16)] * 2 * n))
             list(pools[n].map(fuse_one, [mission] * 2 * n, [folder / f"x{k}.parquet" for k in range(2 * n)]))
 
-        def sweep(n):
-            return monte_carlo(SCENARIO, range(n * n_seeds), client=clients[n])
+        def started(**options):
+            cluster = stack.enter_context(LocalCluster(dashboard_address="127.0.0.1:0", **options))
+            client = stack.enter_context(Client(cluster))
+            client.run(alone, [0])
+            client.run(fuse_one, mission, folder / "x.parquet")
+            return client
 
-        def fuse_all(n):
-            return map_logs(logs[: n * n_logs], mission, out=tempfile.mkdtemp(dir=folder), client=clients[n])
+        one, two = (started(n_workers=n, threads_per_worker=1) for n in WORKERS)
+        threads = started(n_workers=1, threads_per_worker=2, processes=False)
 
-        def plain_sweep(n):
+        def sweep(client, n):
+            return monte_carlo(SCENARIO, range(n * n_seeds), client=client)
+
+        def fuse_all(client, n):
+            return map_logs(logs[: n * n_logs], mission, out=tempfile.mkdtemp(dir=folder), client=client)
+
+        def plain_sweep(pool, n):
             parts = [range(k * n_seeds, (k + 1) * n_seeds) for k in range(n)]
-            return list(itertools.chain.from_iterable(pools[n].map(alone, parts)))
+            return list(itertools.chain.from_iterable(pool.map(alone, parts)))
 
-        def plain_fuse_all(n):
+        def plain_fuse_all(pool, n):
             places = [folder / f"x{k}.parquet" for k in range(n * n_logs)]
-            return list(pools[n].map(fuse_one, [mission] * len(places), places))
+            return list(pool.map(fuse_one, [mission] * len(places), places))
 
-        for n in WORKERS:
-            assert sweep(n)["position_rmse_m"].tolist() == plain_sweep(n), "the bits differ"
-        one, *rest = [[(a.folder / r["file"]).read_bytes() for r in a.records] for a in map(fuse_all, WORKERS)]
-        assert all(other[: len(one)] == one for other in rest), "the bits differ"
+        rows = plain_sweep(pools[2], 2)
+        for client in (one, two, threads):
+            assert sweep(client, 2)["position_rmse_m"].tolist() == rows, "the bits differ"
+        kept = [[(a.folder / r["file"]).read_bytes() for r in a.records] for a in (fuse_all(one, 2), fuse_all(two, 2))]
+        assert kept[0] == kept[1], "the bits differ"
         for title, ours, plain in (
             (f"Monte-Carlo: {n_seeds} seeds of {SCENARIO} for each process", sweep, plain_sweep),
-            (f"archive: {n_logs} logs of {logs[0].stat().st_size / 1e6:.1f} MB each", fuse_all, plain_fuse_all),
+            (f"archive: {n_logs} logs of {logs[0].stat().st_size / 1e6:.1f} MB for each", fuse_all, plain_fuse_all),
         ):
-            jobs = {f"no Dask, {n} process": lambda n=n, plain=plain: plain(n) for n in WORKERS}
-            report(
-                title, in_turn(jobs | {f"Dask, {n} worker": lambda n=n, ours=ours: ours(n) for n in WORKERS}, rounds)
-            )
+            ways = [(plain, pools[1], 1), (plain, pools[2], 2), (ours, one, 1), (ours, two, 2), (ours, threads, 2)]
+            report(title, [lambda way=way, who=who, n=n: way(who, n) for way, who, n in ways], rounds)
     print(f"\nload average at the end {os.getloadavg()[0]:.1f}")
 
 

@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_in_mid_run_loses_nothing(client, here):
             assert part < 0.5, "nothing is under way any more"
 
     assert monte_carlo("straight", range(40), client=client, progress=kill_one).equals(expected)
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=60)
     assert killed[0] not in client.run(os.getpid).values()
 
 
@@ -336,6 +336,24 @@ def test_two_logs_of_one_name_are_refused(logs, tmp_path):
     folder, mission = logs
     with pytest.raises(InputError, match="two logs are both called"):
         map_logs([folder / "day 1/a.tlog", folder / "day 2/a.tlog"], mission, out=tmp_path / "out")
+
+
+def test_a_name_that_is_too_long_for_a_folder_is_cut_and_stays_its_own(here, tmp_path):
+    for end in "ab":
+        place = tmp_path / "logs" / ("é" * 60) / ("é" * 60) / f"{end}.toml"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("")
+    archive = map_logs(tmp_path / "logs/**/*.toml", out=tmp_path / "out", client=here)
+    assert [one["error"] for one in archive.failed] == ["FormatError", "FormatError"]
+    assert len(list((tmp_path / "out" / "_manifest").iterdir())) == 2
+
+
+def test_one_more_log_does_not_rename_the_others(logs, here, tmp_path):
+    folder, mission = logs
+    before = map_logs(folder / "**/*.tlog", mission, out=tmp_path / "out", client=here)
+    shutil.copy(folder / "day 1/a.tlog", folder / "z.tlog")
+    after = map_logs(folder / "**/*.tlog", mission, out=tmp_path / "out", client=here)
+    assert (after.n_new, after.records[:2]) == (1, before.records)
 
 
 def test_no_log_is_refused(tmp_path):

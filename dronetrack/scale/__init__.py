@@ -6,7 +6,8 @@ number of workers, the order, or the workers that were lost on the way. Install 
 'dronetrack[scale]'`.
 
 Workers are processes, not threads: the compiled kernels let go of Python's global lock, but reading, checking and
-wrapping around them is Python and does not, so threads would wait for each other for half of the time.
+wrapping around them is Python and does not, so threads wait for each other there; and a process that dies takes nobody
+along. A client of your own may have threads; the results are the same.
 """
 
 from dronetrack.scale.archive import Archive, map_logs

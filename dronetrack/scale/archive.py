@@ -2,12 +2,12 @@
 
 import glob
 import hashlib
+import importlib.metadata
 import json
-import os
 import pathlib
 import shutil
-import tempfile
 import urllib.parse
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "_manifest"
 LONGEST_NAME = 200  # of the 255 bytes that file systems allow
-Source = Mission | str | pathlib.Path | Callable[[pathlib.Path], Mission] | None
+Template = Mission | Callable[[pathlib.Path], Mission] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Archive:
 
 def map_logs(
     pattern: str | pathlib.Path | Iterable[str | pathlib.Path],
-    mission: Source = None,
+    mission: Template | str | pathlib.Path = None,
     *,
     out: str | pathlib.Path,
     client: "Client | None" = None,
@@ -100,10 +100,11 @@ def map_logs(
 ) -> Archive:
     """Fuse every log of an archive, each into a partition of one GeoParquet data set.
 
-    A partition is written beside its place and moved in when it is whole, and then its record: what the manifest calls
-    done is done. Called again, what is done is not done again, unless the log, the files that its mission names, or
-    the mission has changed; what failed is tried again. A log that cannot be fused is a record with its reason and no
-    more. Partitions of logs that no longer match the pattern stay, but are not in the result.
+    A partition is written beside its place and moved in when it is whole, and then its record: what the manifest
+    calls done is done. Called again, what is done is not done again, unless the log, the files that its mission
+    names, the mission or the version of this library has changed; what failed is tried again. A log that cannot be
+    fused is a record with its reason and no more. Partitions of logs that no longer match the pattern stay, but are
+    not in the result.
 
     A script that calls this keeps the call under ``if __name__ == "__main__":``, as worker processes import it.
 
@@ -116,7 +117,8 @@ def map_logs(
         replaced by each. A callable: from the path to its mission. Of these a mission file travels lightest: workers
         read it, and its terrain, themselves.
     out : str or Path
-        Folder of the data set; `geopandas.read_parquet`, Dask, DuckDB and Spark read it whole, with `log` as a column.
+        Folder of the data set. It is partitioned as Hive does, so `geopandas.read_parquet` and pyarrow read it whole,
+        with `log` as a column.
     client : distributed.Client, optional
         Your cluster, which must see the same files and folder. By default processes on this machine.
     workers : int, optional
@@ -138,22 +140,20 @@ def map_logs(
         If `mission` is a file and not a mission.
     """
     logs = _logs(pattern)
-    source = _checked(mission)
+    source = pathlib.Path(mission).absolute() if isinstance(mission, str | pathlib.Path) else mission
+    template = _checked(read_mission(source) if isinstance(source, pathlib.Path) else source)
     folder = pathlib.Path(out).absolute()
-    try:
-        (folder / MANIFEST).mkdir(parents=True, exist_ok=True)
-        kept = {name: _kept(folder, name, log, source) for name, log in logs.items()}
-        records = {name: record for name, record in kept.items() if record is not None}
-        todo = [(folder, name, log, source) for name, log in logs.items() if name not in records]
-        if todo:
-            records |= _done(todo, client, workers, progress or _quiet)
-    except OSError as fault:
-        raise InputError(f"{folder}: cannot write there ({fault.strerror}); choose another folder.") from None
+    kept = {name: _kept(folder, name, log, template) for name, log in logs.items()}
+    records = {name: record for name, record in kept.items() if record is not None}
+    todo = [(folder, name, log, source) for name, log in logs.items() if name not in records]
+    if todo:
+        _make(folder / MANIFEST)
+        records |= _done(todo, client, workers, progress or _quiet)
     return Archive(folder, tuple(records[name] for name in logs), len(todo))
 
 
 def _done(
-    todo: "list[tuple[pathlib.Path, str, pathlib.Path, Source]]",
+    todo: list[tuple[pathlib.Path, str, pathlib.Path, Template | pathlib.Path]],
     client: "Client | None",
     workers: int | None,
     progress: Progress,
@@ -210,38 +210,34 @@ def _name(path: str) -> str:
     quoted = urllib.parse.quote(path, safe=" ()+,")
     if len(quoted) <= LONGEST_NAME:
         return quoted
-    return f"{quoted[: LONGEST_NAME - 20].rpartition('%')[0]}-{hashlib.sha256(path.encode()).hexdigest()[:16]}"
+    return f"{urllib.parse.quote(path[:15], safe=' ')}-{hashlib.sha256(path.encode()).hexdigest()[:16]}"
 
 
-def _checked(mission: Source) -> Source:
+def _checked(template: Template) -> Template:
     """Refuse a template that fits no log before any work is done."""
-    if isinstance(mission, str | pathlib.Path):
-        mission = pathlib.Path(mission).resolve()
-    template = read_mission(mission) if isinstance(mission, pathlib.Path) else mission
     if isinstance(template, Mission) and len(template.drones) != 1:
         raise InputError(
             f"a mission for a whole archive has one drone, whose log is replaced; {template.name!r} has "
             f"{len(template.drones)}. Give a function from a log to its mission."
         )
-    return mission
+    return template
 
 
-def _mission(log: pathlib.Path, source: Source) -> Mission:
+def _mission(log: pathlib.Path, template: Template) -> Mission:
     """Return the mission of one log."""
-    if source is None:
+    if template is None:
         return read_mission(log)
-    if isinstance(source, str | pathlib.Path):
-        source = read_mission(source)
-    if isinstance(source, Mission):
-        return replace(source, drones=(replace(source.drones[0], log=log),))
-    return source(log)
+    if isinstance(template, Mission):
+        return replace(template, drones=(replace(template.drones[0], log=log),))
+    return template(log)
 
 
 def _fingerprint(log: pathlib.Path, what: Mission) -> str:
-    """SHA-256 of a mission, and of the size and time of every file that it reads."""
+    """SHA-256 of a mission, of the size and time of every file that it reads, and of what version would fuse it."""
     files = [log, *(entry.log for entry in (*what.drones, *what.units))]
     marks = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr((_told(what), marks)).encode()).hexdigest()
+    version = importlib.metadata.version("dronetrack")
+    return hashlib.sha256(repr((version, _told(what), marks)).encode()).hexdigest()
 
 
 def _told(value: object) -> object:
@@ -255,20 +251,20 @@ def _told(value: object) -> object:
     return repr(value)
 
 
-def _kept(folder: pathlib.Path, name: str, log: pathlib.Path, source: Source) -> dict | None:
+def _kept(folder: pathlib.Path, name: str, log: pathlib.Path, template: Template) -> dict | None:
     """Return the record of a log that is done and has not changed since."""
     try:
         record = json.loads((folder / MANIFEST / f"{name}.json").read_text(encoding="utf-8"))
-        same = record["state"] == "done" and record["input"] == _fingerprint(log, _mission(log, source))
+        same = record["state"] == "done" and record["input"] == _fingerprint(log, _mission(log, template))
         return record if same and (folder / record["file"]).stat().st_size == record["bytes"] else None
     except Exception:  # noqa: BLE001 - whatever is wrong with it, the worker will say
         return None
 
 
-def _work(folder: pathlib.Path, name: str, log: pathlib.Path, source: Source) -> dict:
+def _work(folder: pathlib.Path, name: str, log: pathlib.Path, source: Template | pathlib.Path) -> dict:
     """Fuse one log, put its partition in place and then its record; in a worker."""
     try:
-        what = _mission(log, source)
+        what = _mission(log, read_mission(source) if isinstance(source, pathlib.Path) else source)
         mark = _fingerprint(log, what)
         fusion = fuse(what)
         place = folder / f"log={name}" / "track.parquet"
@@ -312,11 +308,21 @@ def _quiet(_what: str, _part: float) -> None:
 
 def _put(place: pathlib.Path, write: Callable[[pathlib.Path], object]) -> None:
     """Write a file beside its place and move it in when it is whole; readers pass over names with a dot."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=".", suffix=place.suffix, dir=place.parent)
-    os.close(handle)
+    _make(place.parent)
+    draft = place.with_name(f".{place.stem}-{uuid.uuid4().hex}{place.suffix}")
     try:
-        write(pathlib.Path(draft))
-        pathlib.Path(draft).replace(place)
+        write(draft)
+        draft.replace(place)
+    except OSError as fault:
+        raise InputError(
+            f"{place}: cannot be written ({fault.strerror}); make room, or choose another folder."
+        ) from None
     finally:
-        pathlib.Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+
+
+def _make(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(f"{folder}: cannot write there ({fault.strerror}); choose another folder.") from None
