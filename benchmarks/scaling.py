@@ -5,7 +5,7 @@
 Workers are started and their kernels loaded before the clock runs. The named baseline is the same work in as many plain
 processes with no Dask at all: what the machine can do. Efficiency is the time of one over the time of all. Rows and
 partitions of every way must be the same bits, or nothing is printed. Two processes share caches, memory and whatever
-else the machine does: the load average stands beside the figures.
+else the machine does: the load average stands beside the figures, and the CPU time that the work took.
 """
 
 import importlib.resources
@@ -20,6 +20,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 
+import psutil  # comes with Dask
 from timing import in_turn, versions
 
 import dronetrack as dt
@@ -67,14 +68,29 @@ def fuse_one(mission, place):
     dt.fuse(mission).track.to_file(place)
 
 
+def cpu_s():
+    """CPU time of this process and of all that it started: what work costs, however busy the machine is."""
+    me = psutil.Process()
+    return sum(sum(one.cpu_times()[:2]) for one in (me, *me.children(recursive=True)))
+
+
 def report(title, jobs, rounds):
     """Time the ways of `AGAINST` in turn, and print a row for each."""
-    seconds = in_turn(dict(zip(AGAINST, jobs, strict=True)), rounds)
-    print(f"\n{title}\n{'':24s} {'median s':>10s} {'min..max s':>17s} {'efficiency':>11s}")
+    spent = {name: [] for name in AGAINST}
+
+    def counted(name, job):
+        before = cpu_s()
+        job()
+        spent[name].append(cpu_s() - before)
+
+    ways = {name: lambda name=name, job=job: counted(name, job) for name, job in zip(AGAINST, jobs, strict=True)}
+    seconds = in_turn(ways, rounds)
+    print(f"\n{title}\n{'':24s} {'median s':>10s} {'min..max s':>17s} {'efficiency':>11s} {'CPU s':>7s}")
     for name, runs in seconds.items():
         spread = f"{min(runs):.2f}..{max(runs):.2f}"
         efficiency = statistics.median(seconds[AGAINST[name]]) / statistics.median(runs)
-        print(f"{name:24s} {statistics.median(runs):10.2f} {spread:>17s} {efficiency:11.2f}")
+        cpu = statistics.median(spent[name][1:])
+        print(f"{name:24s} {statistics.median(runs):10.2f} {spread:>17s} {efficiency:11.2f} {cpu:7.2f}")
 
 
 def main():

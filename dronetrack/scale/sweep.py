@@ -82,7 +82,7 @@ def monte_carlo(
     """
     plans, numbers, some = _plans(scenario), [int(seed) for seed in seeds], _trackers(trackers)
     if not numbers or len(set(numbers)) < len(numbers):
-        raise InputError(f"seeds must be whole numbers, each once, and at least one; got {numbers}.")
+        raise InputError(f"seeds must be at least one, each once; got {len(numbers)}, {len(set(numbers))} different.")
     with client_of(client, workers) as mine:
         if client is None:
             _rows(named("straight"), [0], {"": default_tracker}, None, None)  # so that workers find kernels compiled
