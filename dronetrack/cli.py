@@ -1,4 +1,4 @@
-"""The commands: `dronetrack demo`, `fuse`, `info`, `report`, `verify`, `purge`."""
+"""The commands: `dronetrack demo`, `fuse`, `info`, `report`, `verify`, `purge`, `bench`."""
 
 import argparse
 import contextlib
@@ -89,7 +89,19 @@ def _parser() -> argparse.ArgumentParser:
     purge.add_argument("--authority", required=True, help="under which authority")
     purge.add_argument("--reason", default="", help="under which rule")
     purge.set_defaults(run=_purge)
-    for command in (demo, fuse, info, report, verify, purge):
+    bench = commands.add_parser("bench", help="race the library against its peers and the limits of the machine")
+    bench.add_argument("names", nargs="*", metavar="name", help="workloads (all, where none is named)")
+    bench.add_argument("--peers", default="all", help="all, none, or names with commas between")
+    bench.add_argument("--quick", action="store_true", help="small sizes, few rounds")
+    bench.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("results"), help="output folder")
+    bench.add_argument("--data", type=pathlib.Path, help="folder of logs and recordings that are not packaged")
+    bench.add_argument("--seed", type=int, default=1, help="of every random number")
+    bench.add_argument(
+        "--guard", action="store_true", help="only say whether ratios are grossly worse than the baseline"
+    )
+    bench.add_argument("--renew", type=pathlib.Path, metavar="FILE", help="write the ratios of this run as a baseline")
+    bench.set_defaults(run=_bench)
+    for command in (demo, fuse, info, report, verify, purge, bench):
         command.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
 
@@ -185,6 +197,12 @@ def _info(options: argparse.Namespace) -> int:
         names = (f"{name} {count}" for name, count in vehicle["messages"].items())
         console.print(Text(f"    {', '.join(names)}", style="dim"))
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from dronetrack.bench.command import bench
+
+    return bench(options)
 
 
 def _verify(options: argparse.Namespace) -> int:

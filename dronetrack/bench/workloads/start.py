@@ -1,0 +1,92 @@
+"""How long until something happens? Import, the demo as a whole process, and compiling; each in processes of its own.
+
+The floor is what the libraries underneath take. A fresh cache folder makes numba compile; a second run loads from it.
+"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+
+from dronetrack.bench.workload import Case, Goal, Job, Setting, Workload
+
+DEMO = "dronetrack demo"
+LIBRARIES = "import numpy, numba, scipy.special, pyarrow.parquet, gpxpy, pynmea2, rich.console"
+WARM = """
+import resource, time
+import dronetrack
+start = time.perf_counter()
+dronetrack.warm_up()
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(time.perf_counter() - start, sum(one.ru_utime + one.ru_stime for one in used))
+"""
+
+
+def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def _cases(setting: Setting) -> Iterator[Case]:
+    yield Case("import", figures=_import_ms())
+    with tempfile.TemporaryDirectory() as folder:
+        libraries = LIBRARIES + (", matplotlib.figure" if importlib.util.find_spec("matplotlib") else "")
+        jobs = {
+            DEMO: Job(lambda: _python("-m", "dronetrack", "demo", "-o", folder), 1.0, "ours", clock="wall"),
+            "limit: import the libraries": Job(lambda: _python("-c", libraries), 1.0, "limit", clock="wall"),
+            "limit: start Python": Job(lambda: _python("-c", "pass"), 1.0, "limit", clock="wall"),
+        }
+        yield Case("second demo", jobs)
+    if not setting.quick:
+        yield Case("compile", figures=_compile_s())
+
+
+def _import_ms() -> dict[str, float]:
+    """Milliseconds that importing takes, by Python's own count, the best of five."""
+    runs = []
+    for _ in range(5):
+        lines = _python("-X", "importtime", "-c", "import numpy, dronetrack").stderr.splitlines()
+        last = {
+            name: float(re.split(r"[:|]", line)[2]) / 1e3
+            for line in lines
+            for name in ("numpy", "dronetrack")
+            if line.endswith(f" {name}")
+        }
+        runs.append(last)
+    return {f"{name}_ms": min(run[name] for run in runs) for name in ("numpy", "dronetrack")}
+
+
+def _compile_s() -> dict[str, float]:
+    """Seconds to compile every room in an empty cache, and to load it again, by the wall and of processor time."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for which in ("cold", "from_cache"):
+            out = _python("-c", WARM, environment={"NUMBA_CACHE_DIR": folder}).stdout
+            found[f"{which}_s"], found[f"{which}_cpu_s"] = map(float, out.split())
+    return found
+
+
+WORKLOAD = Workload(
+    "start",
+    "How long do import, the demo as a whole process, and compiling take?",
+    "runs/s",
+    _cases,
+    goals=(
+        Goal("import", "figure", "dronetrack_ms", at_most=250.0),
+        Goal("second demo", "seconds", DEMO, at_most=3.0),
+        Goal(
+            "compile", "figure", "cold_s", at_most=20.0,
+            why="LLVM takes nine tenths of it, over kernels that are straight-line code on purpose.",
+            profile="NUMBA_DEBUG_TIMINGS: numba.core.event timers around dronetrack.warm_up()",
+        ),
+        Goal("compile", "figure", "from_cache_s", at_most=1.0),
+    ),
+)  # fmt: skip

@@ -1,0 +1,307 @@
+"""Benchmarks: answers are compared before anything is timed, verdicts follow from measurements."""
+
+import json
+import math
+import re
+import time
+import types
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dronetrack.bench import Case, Goal, Job, Setting, Workload, run, workloads, write
+from dronetrack.bench import peers as adapters
+from dronetrack.bench.command import wanted_peers, wanted_workloads
+from dronetrack.bench.guard import losses, read_baseline
+from dronetrack.bench.page import goal_words, markdown_page
+from dronetrack.bench.peers import filterpy
+from dronetrack.bench.problems import MOTION, draw_drives
+from dronetrack.bench.racing import race
+from dronetrack.bench.run import judge, ratio, ratios, times_s
+from dronetrack.cli import main
+from dronetrack.errors import InputError
+from dronetrack.sequence import filter_sequence
+
+TOLERANCE = {"mean": (0.0, 1e-5), "cov": (1e-7, 1e-7)}
+
+
+def case_of(solve, problem):
+    """Ours on a problem, and a peer that solves it so."""
+    state, cov, _ = filter_sequence(
+        MOTION, problem.mean[0], problem.cov[0], 0, time_us=problem.time_us, position=problem.z[0],
+        position_cov=problem.R,
+    )  # fmt: skip
+    expected = {"mean": state[-1:], "cov": cov[-1:]}
+    ours = Job(lambda: None, 1.0, "ours")
+    peer = Job(solve, 1.0, answer=lambda out: {"mean": out[0], "cov": out[1]}, expected=expected)
+    return Case("one", {"ours": ours, "peer": peer}, tolerance=TOLERANCE)
+
+
+def sleeper(seconds, role="peer"):
+    return Job(lambda: time.sleep(seconds), 1.0, role, accuracy={"rmse_m": 1.0}, clock="wall")
+
+
+def small(cases, **options):
+    return Workload("small", "How small?", "things/s", lambda _: iter(cases), **options)
+
+
+@pytest.fixture
+def problem():
+    return draw_drives(1, 30, np.random.default_rng(3))
+
+
+def test_right_adapter_is_timed(problem):
+    result = race(case_of(filterpy.filter_drives(problem), problem), 3)
+    assert not result.left_out
+    assert len(result.wall_s["peer"]) == 3
+
+
+def test_adapter_with_another_noise_is_caught_before_it_is_timed(problem):
+    wrong = filterpy.filter_drives(replace(problem, R=2.0 * problem.R))
+    result = race(case_of(wrong, problem), 3)
+    assert result.left_out["peer"].startswith("wrong: mean differs from ours by up to")
+    assert "peer" not in result.wall_s
+
+
+def test_adapter_off_by_a_millimetre_is_caught(problem):
+    right = filterpy.filter_drives(problem)
+
+    def off():
+        mean, cov = right()
+        return mean + 1e-3, cov
+
+    assert "0.001" in race(case_of(off, problem), 3).left_out["peer"]
+
+
+def test_adapter_that_answers_with_nan_is_caught(problem):
+    right = filterpy.filter_drives(problem)
+    nothing = race(case_of(lambda: (np.full((1, 6), np.nan), right()[1]), problem), 3)
+    assert nothing.left_out["peer"] == "wrong: mean differs from ours in what is missing"
+
+
+def test_adapter_that_answers_too_little_is_caught(problem):
+    right = filterpy.filter_drives(problem)
+    assert "shape" in race(case_of(lambda: (right()[0][:, :3], right()[1]), problem), 3).left_out["peer"]
+
+
+def test_wrong_answer_makes_the_command_fail(problem, monkeypatch, tmp_path, capsys):
+    bad = case_of(lambda: (np.zeros((1, 6)), np.zeros((1, 6, 6))), problem)
+    monkeypatch.setattr("dronetrack.bench.command.workloads", lambda: {"small": small([bad])})
+    assert main(["bench", "small", "-o", str(tmp_path)]) == 1
+    assert "WRONG" in capsys.readouterr().out
+    assert "peer" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_peer_that_fails_is_left_out_with_its_error():
+    def fail():
+        raise ValueError("no such\nlog")
+
+    jobs = {"ours": sleeper(0.0, "ours"), "peer": Job(fail, 1.0, accuracy={"rmse_m": 1.0})}
+    assert race(Case("one", jobs), 3).left_out == {"peer": "failed: ValueError: no such log"}
+
+
+def test_our_own_failure_is_not_hidden():
+    def fail():
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        race(Case("one", {"ours": Job(fail, 1.0, "ours")}), 3)
+
+
+def test_peer_without_answer_and_accuracy_is_refused():
+    with pytest.raises(InputError, match="answer"):
+        Job(lambda: None, 1.0)
+
+
+def test_jobs_run_in_turn():
+    order = []
+    jobs = {name: Job(lambda name=name: order.append(name) or time.sleep(0.005), 1.0, "limit") for name in "ab"}
+    race(Case("one", jobs), 3)
+    assert "".join(order[4:]) == "ababab"
+
+
+def test_ratio_counts_the_work_and_not_only_the_time():
+    jobs = {"ours": Job(lambda: time.sleep(0.01), 10.0, "ours", clock="wall"), "peer": sleeper(0.02)}
+    document = run([small([Case("one", jobs)])], quick=True)
+    assert ratios(document["workloads"])["small / one / ours / peer"] == pytest.approx(20.0, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("goal", "verdict"),
+    [
+        (Goal("one", "ratio", "ours", "peer", at_least=1.5), "met"),
+        (Goal("one", "ratio", "ours", "peer", at_least=1000.0, why="too few."), "missed"),
+        (Goal("one", "seconds", "ours", at_most=1.0), "met"),
+        (Goal("one", "figure", "share_lost", at_most=0.1), "met"),
+        (Goal("one", "ratio", "ours", "Stone Soup", at_least=1.0), "not measured"),
+        (Goal("two", "seconds", "ours", at_most=1.0), "not measured"),
+    ],
+)
+def test_verdict_follows_from_the_measurement(goal, verdict):
+    jobs = {"ours": sleeper(0.005, "ours"), "peer": sleeper(0.02)}
+    workload = small([Case("one", jobs, figures={"share_lost": 0.05})], goals=(goal,))
+    judged = run([workload], quick=True)["workloads"][0]["goals"][0]
+    assert judged["verdict"] == verdict
+    assert judged["reason"] == {"met": "", "missed": "too few."}.get(verdict, judged["reason"])
+    assert verdict != "not measured" or judged["reason"]
+
+
+def test_goal_of_a_skipped_peer_says_why():
+    skipped = {
+        "name": "small",
+        "unit": "things/s",
+        "cases": [{"name": "one", "unit": "things/s", "jobs": {"ours": {}}}],
+        "skipped": {"stonesoup": "not asked for"},
+    }
+    judged = judge(Goal("one", "ratio", "ours", "Stone Soup", at_least=2000.0), skipped)
+    assert judged["reason"] == "stonesoup: not asked for"
+
+
+def test_peer_that_is_not_installed_is_skipped_with_the_reason(monkeypatch):
+    monkeypatch.setitem(adapters.DISTRIBUTIONS, "nobody", "nobody")
+    found, skipped = adapters.find_peers(["filterpy", "nobody"])
+    assert set(found) == {"filterpy"}
+    assert "not installed" in skipped["nobody"]
+
+
+def test_peer_that_breaks_on_import_does_not_take_the_run_with_it(monkeypatch):
+    def broken(_name):
+        raise AttributeError("np.float was removed")
+
+    monkeypatch.setattr(adapters.importlib, "import_module", broken)
+    assert adapters.find_peers(["filterpy"]) == (
+        {},
+        {"filterpy": "does not import here: AttributeError: np.float was removed"},
+    )
+
+
+def test_peers_that_nobody_asked_for_are_skipped():
+    assert adapters.find_peers(["filterpy"], [])[1] == {"filterpy": "not asked for"}
+
+
+def test_run_is_written_as_json_page_and_markdown(tmp_path):
+    jobs = {"ours": sleeper(0.005, "ours"), "peer": sleeper(0.02), "limit: <nap>": Job(time.time, 1.0, "limit")}
+    cases = [Case(f"n = {n}", jobs, n=n, figures={"peak_mb": 3.0}) for n in (1, 100)]
+    goals = (Goal("n = 1", "ratio", "ours", "peer", at_least=1e6, why="it sleeps.", profile="python -X importtime"),)
+    document = run([small(cases, goals=goals)], quick=True, started="2026-01-01 00:00 UTC")
+    files = {file.name: file.read_text() for file in write(document, tmp_path)}
+    assert json.loads(files["run.json"]) == json.loads(json.dumps(document))
+    for page in (files["report.html"], files["RESULTS.md"]):
+        for word in ("it sleeps.", "python -X importtime", "missed", "peak_mb", "2026-01-01"):
+            assert word in page
+    assert "<nap>" not in files["report.html"]
+    assert set(re.findall(r"plots/[\w-]+\.svg", files["RESULTS.md"])) == {
+        f"plots/small-{kind}.svg" for kind in ("ratio", "cost", "accuracy")
+    }
+    for picture in (tmp_path / "plots").iterdir():
+        ET.fromstring(picture.read_text())
+
+
+def test_page_needs_nothing_from_elsewhere(tmp_path):
+    document = run([small([Case("one", {"ours": sleeper(0.005, "ours")})])], quick=True)
+    page = next(file for file in write(document, tmp_path) if file.suffix == ".html").read_text()
+    assert not re.search(r"""(src|href)=(?!["']?#)""", page)
+    assert set(re.findall(r"https?://[^\"' ]+", page)) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_history_grows_by_a_line_with_each_run(tmp_path):
+    document = run([small([Case("one", {"ours": sleeper(0.005, "ours"), "peer": sleeper(0.005)})])], quick=True)
+    for _ in range(2):
+        write(document, tmp_path)
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    assert json.loads(lines[0])["ratios"].keys() == {"small / one / ours / peer"}
+
+
+def test_pages_come_from_the_document_alone():
+    document = run([small([Case("one", {"ours": sleeper(0.005, "ours"), "peer": sleeper(0.005)})])], quick=True)
+    assert markdown_page(json.loads(json.dumps(document))) == markdown_page(document)
+
+
+def test_only_a_gross_loss_counts():
+    assert losses({"a": 34.0, "b": 33.0}, {"a": 100.0, "b": 100.0}).keys() == {"b"}
+
+
+def guarded(monkeypatch, naps):
+    """What the guard says where a job of ours takes one nap after the other, and once took as long as the peer."""
+    rest = iter(naps)
+
+    def cases(_setting):
+        nap = next(rest)
+        yield Case("one", {"ours": Job(lambda: time.sleep(nap), 1.0, "ours", clock="wall"), "peer": sleeper(0.01)})
+
+    workload = Workload("small", "How small?", "things/s", cases)
+    baseline = {"workloads": ["small"], "peers": [], "ratios": {"small / one / ours / peer": 1.0}}
+    monkeypatch.setattr("dronetrack.bench.guard.read_baseline", lambda: baseline)
+    monkeypatch.setattr("dronetrack.bench.guard.workloads", lambda: {"small": workload})
+    code = main(["bench", "--guard"])
+    return code, len(list(rest))
+
+
+def test_guard_fails_on_a_gross_loss_that_it_sees_twice(monkeypatch, capsys):
+    assert guarded(monkeypatch, [0.06, 0.06]) == (1, 0)
+    assert "small / one / ours / peer" in capsys.readouterr().out
+
+
+def test_guard_looks_again_before_it_fails(monkeypatch):
+    assert guarded(monkeypatch, [0.06, 0.005]) == (0, 0)
+
+
+def test_guard_passes_what_is_no_gross_loss(monkeypatch):
+    assert guarded(monkeypatch, [0.015, 0.015]) == (0, 1)
+
+
+def test_baseline_names_what_is_there():
+    baseline = read_baseline()
+    assert set(baseline["workloads"]) <= set(workloads())
+    assert set(baseline["peers"]) <= set(adapters.DISTRIBUTIONS)
+    assert all(value > 0.0 for value in baseline["ratios"].values())
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="no workload bnak; there are"):
+        wanted_workloads(["bnak"])
+    with pytest.raises(InputError, match="no peer stone; there are"):
+        wanted_peers("filterpy,stone")
+
+
+@pytest.mark.parametrize("name", sorted(workloads()))
+def test_workload_is_named_as_its_file_and_its_goals_are_measurable(name):
+    workload = workloads()[name]
+    assert workload.name == name
+    assert workload.question.endswith("?")
+    assert set(workload.peers) <= set(adapters.DISTRIBUTIONS)
+    for goal in workload.goals:
+        assert (goal.at_least, goal.at_most) != (-math.inf, math.inf)
+        assert bool(goal.against) == (goal.measure in ("ratio", "share"))
+        assert goal_words({**judge(goal, {"cases": [], "skipped": {}, "unit": "things/s"})})[1]
+
+
+def test_setting_gives_the_same_chance_each_time():
+    setting = Setting(seed=5)
+    assert setting.rng().normal() == setting.rng().normal()
+
+
+def test_drives_move_as_their_model_says():
+    drives = draw_drives(4000, 3, np.random.default_rng(1))
+    step = drives.truth[:, 2] - drives.truth[:, 1] @ drives.F.T
+    assert np.cov(step.T) == pytest.approx(drives.Q, abs=0.05 * drives.Q.max())
+    assert isinstance(filterpy, types.ModuleType)
+
+
+def test_what_works_is_timed_by_its_processor_time_and_what_waits_by_the_wall():
+    def work():
+        return sum(range(200_000))
+
+    def both():
+        work()
+        time.sleep(0.02)
+
+    jobs = {"works": Job(both, 1.0, "ours"), "waits": Job(both, 1.0, "ours", clock="wall")}
+    jobs |= {"works too": Job(work, 1.0, "limit")}
+    case = run([small([Case("one", jobs)])], quick=True)["workloads"][0]["cases"][0]
+    assert ratio(case, "works", "works too") == pytest.approx(1.0, rel=0.5)
+    assert ratio(case, "waits", "works too") < 0.6
+    assert min(times_s(case["jobs"]["waits"])) > 0.02 > max(times_s(case["jobs"]["works"]))
