@@ -173,7 +173,7 @@ def test_peer_that_breaks_on_import_does_not_take_the_run_with_it(monkeypatch):
     monkeypatch.setattr(adapters.importlib, "import_module", broken)
     assert adapters.find_peers(["filterpy"]) == (
         {},
-        {"filterpy": "does not import here: AttributeError: np.float was removed"},
+        {"filterpy": "not usable here: AttributeError: np.float was removed"},
     )
 
 

@@ -25,7 +25,7 @@ STYLE = """
 @media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4af;--line:#3d444d;--paper:#0d1117;--row:#161b22;
 --good:#4fd6ae;--bad:#ff9d5c}}
 @media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--row:#f4f4f4;--good:#00694d;
---bad:#a8480a}section{break-inside:avoid-page}body{font-size:9pt;padding:0}}
+--bad:#a8480a}}
 *{box-sizing:border-box}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:64rem;margin:auto;
 padding:1.5rem}
@@ -40,6 +40,8 @@ tr:nth-child(even) td{background:var(--row)}
 .not{color:var(--soft);white-space:nowrap}
 .tiles{display:flex;gap:1rem;margin:1rem 0;flex-wrap:wrap}.tiles div{border:1px solid var(--line);border-radius:8px;
 padding:.6rem 1rem;min-width:8rem}.tiles b{display:block;font-size:1.6rem;line-height:1.2}
+@media print{body{font-size:9pt;padding:0;max-width:none}.wide{overflow:visible}table{font-size:7pt}
+th,td{padding:.12rem .25rem}td.n,th.n{white-space:normal}tr,svg{break-inside:avoid}h2{break-after:avoid}}
 nav a{margin-right:.8rem;white-space:nowrap}a{color:inherit}code{font-size:.85em}
 """
 

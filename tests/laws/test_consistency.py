@@ -1,7 +1,7 @@
 """Law 3, the acceptance lines: on the scenarios by name, errors are as large as the covariance says, run after run.
 
-The bounds are those of 200 runs, `chi2_bounds(6, 200)`: 5.53 to 6.49. `benchmarks/scenarios.py` prints the figures of
-every scenario.
+The bounds are those of 200 runs, `chi2_bounds(6, 200)`: 5.53 to 6.49. `dronetrack bench scenarios` prints the figures
+of every scenario.
 """
 
 from dataclasses import replace

@@ -61,7 +61,7 @@ def find_peers(
             extra = "bench-torch" if name == "torch_kf" else "bench"
             skipped[name] = f"not installed ({fault}); pip install 'dronetrack[{extra}]'"
         except Exception as fault:  # noqa: BLE001 - a peer that breaks on import must not take the run with it
-            skipped[name] = f"does not import here: {type(fault).__name__}: {fault}"
+            skipped[name] = f"not usable here: {type(fault).__name__}: {fault}"
     return found, skipped
 
 

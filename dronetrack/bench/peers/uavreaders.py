@@ -1,19 +1,9 @@
-"""UAVReaders: its compiled generator of packets."""
+"""UAVReaders: not raced. Version 1.0.6 ends its process with a segmentation fault, now and then, on intact logs too.
 
-import pathlib
-from collections import Counter
-from collections.abc import Callable
+That would take the other ways with it. Its numbers on the packaged demo, where it lived: a twentieth of our rate, and
+958 of 1,000 frames found.
+"""
 
-from UAVReaders import data_flash_reader, mavlink_reader
+import UAVReaders
 
-LABEL = "UAVReaders"
-
-
-def decode_tlog(path: pathlib.Path) -> Callable[[], Counter[str]]:
-    """Read every packet of a telemetry log, and count them by name."""
-    return lambda: Counter(packet.name for packet in mavlink_reader(str(path))())
-
-
-def decode_dataflash(path: pathlib.Path) -> Callable[[], Counter[str]]:
-    """Read every packet of an on-board log, and count them by name."""
-    return lambda: Counter(packet.name for packet in data_flash_reader(str(path))())
+raise RuntimeError(f"{UAVReaders.__name__} 1.0.6 ends its process with a segmentation fault on some logs")

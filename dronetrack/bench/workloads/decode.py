@@ -20,7 +20,7 @@ NEEDED = (
     "GIMBAL_DEVICE_ATTITUDE_STATUS", "CAMERA_INFORMATION", "CAMERA_FOV_STATUS", "CAMERA_TRACKING_IMAGE_STATUS",
     "CAMERA_TRACKING_GEO_STATUS", "EKF_STATUS_REPORT",
 )  # fmt: skip
-LOSSY = {"uavreaders", "fasttlogparser"}
+LOSSY = {"fasttlogparser"}
 LOGS = (
     ("sitl_run1, clean", "sitl/sitl_run1_copter_rover_border.tlog"),
     ("ardusub, with other bytes between", "logs/ardusub_pymavlink_bug.tlog"),

@@ -17,7 +17,7 @@ from dronetrack.mavlink.dataflash import read_dataflash
 from dronetrack.mavlink.ulog import read_ulog
 
 DATAFLASH, ULOG = "dronetrack, all columns", "dronetrack, all topics"
-LOSSY = {"uavreaders", "mavpose"}
+LOSSY = {"mavpose"}
 ENOUGH_BYTES = 30_000_000
 HEAD = b"\xa3\x95"
 ULOGS = ("px4_ulog/pyulog_sample.ulg", "px4_ulog/pyulog_sample_logging_tagged.ulg")
@@ -53,7 +53,7 @@ def _dataflash(name: str, path: pathlib.Path, setting: Setting) -> Case:
         "dronetrack, records as stored": Job(lambda: read_dataflash(path), megabytes, "ours"),
         "dronetrack, GPS and ATT": Job(lambda: read_dataflash(path, ["GPS", "ATT"]), megabytes, "ours"),
     }
-    for key in ("pymavlink", "uavreaders", "mavpose"):
+    for key in ("pymavlink", "mavpose"):
         if key in setting.peers:
             peer = setting.peers[key]
             jobs[peer.LABEL] = _job(peer.decode_dataflash(path), megabytes, counts, lossy=key in LOSSY)
@@ -126,7 +126,7 @@ WORKLOAD = Workload(
     "How fast are on-board logs, DataFlash and ULog, decoded to columns of every record?",
     "MB/s",
     _cases,
-    peers=("pymavlink", "uavreaders", "mavpose", "pyulog"),
+    peers=("pymavlink", "mavpose", "pyulog"),
     goals=(
         Goal("a log written for the occasion", "ratio", DATAFLASH, "pymavlink", at_least=40.0),
         Goal("ardusub_small, repeated", "ratio", DATAFLASH, "pymavlink", at_least=40.0),
