@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 # Public name -> room. Rooms are imported on first use, so `import dronetrack` costs next to nothing.
 _ROOMS = {
     "AlongRoad": "driving",
+    "Benchmark": "leaderboard",
     "Border": "border",
     "CameraErrors": "sensing",
     "ConstantAcceleration": "motion",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from dronetrack.journal import read_accesses as read_accesses
     from dronetrack.journal import read_journal as read_journal
     from dronetrack.journal import verify_journal as verify_journal
+    from dronetrack.leaderboard import Benchmark as Benchmark
     from dronetrack.live import open_telemetry as open_telemetry
     from dronetrack.mavlink import Decoder as Decoder
     from dronetrack.mavlink import Frames as Frames

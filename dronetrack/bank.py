@@ -728,8 +728,8 @@ def _site(place: ArrayLike | None, velocity: ArrayLike | None, n: int, name: str
     return np.ascontiguousarray(np.hstack([np.broadcast_to(part, (rows, 3)) for part in parts]))
 
 
-def check_covariances(name: str, covs: Floats) -> None:
-    """Raise InputError if one of the covariances (n, d, d) is not symmetric positive definite."""
+def check_covariances(name: str, covs: Floats, *, of: str = "target") -> None:
+    """Raise InputError if one of the covariances (n, d, d), each of a target or a row, is not positive definite."""
     std = np.sqrt(np.maximum(np.diagonal(covs, axis1=1, axis2=2), 0.0))
     bad = std.min(axis=1, initial=np.inf) <= 0.0
     scaled = covs[~bad] / std[~bad][:, :, None] / std[~bad][:, None, :]
@@ -737,4 +737,4 @@ def check_covariances(name: str, covs: Floats) -> None:
         raise InputError(f"{name} must be symmetric; use 0.5 * ({name} + {name}.transpose(0, 2, 1)).")
     bad[~bad] = ~(np.linalg.eigvalsh(scaled)[:, 0] > 0.0)
     if bad.any():
-        raise InputError(f"{name} must be positive definite; number {int(np.argmax(bad))} is not.")
+        raise InputError(f"{name} must be positive definite; that of {of} {int(np.argmax(bad))} is not.")

@@ -383,7 +383,7 @@ class _Serial:
 
     def __init__(self, device: str, baud: int) -> None:
         try:
-            import serial
+            import serial  # pyright: ignore[reportMissingModuleSource]
         except ImportError:
             raise InputError("a serial link needs pyserial: pip install dronetrack[live]") from None
         self._line = serial.Serial(device, baud, timeout=LISTEN_S)

@@ -91,7 +91,7 @@ def filter_sequence(
     if np.any(np.diff(times, prepend=start_us) < 0):
         raise OrderError("times must not decrease, nor start before start_us; sort the rows by time.")
     check_covariances("cov", spread[None])
-    check_covariances("position_cov", noise)
+    check_covariances("position_cov", noise, of="row")
     packed = np.concatenate([state, spread[np.triu_indices(d)]])
     out, covs, nis = np.empty((n, d)), np.empty((n, d, d)), np.empty(n)
     _ROWS[motion.code](packed, int(start_us), times, z, noise, motion.parameters[:3].copy(), out, covs, nis)

@@ -29,6 +29,7 @@ _MODULES = {
     "Verdict": "custody",
     "Zone": "zones",
     "fingerprint": "keys",
+    "from_tunnel": "tunnel",
     "new_key": "keys",
     "new_sealing_key": "keys",
     "open_sealed": "signing",
@@ -40,6 +41,7 @@ _MODULES = {
     "replay": "replaying",
     "rule_set_names": "rules",
     "seal": "signing",
+    "to_tunnel": "tunnel",
     "transition": "custody",
     "unpack": "signing",
     "write_key": "keys",
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
     from dronetrack.handover.signing import pack as pack
     from dronetrack.handover.signing import seal as seal
     from dronetrack.handover.signing import unpack as unpack
+    from dronetrack.handover.tunnel import from_tunnel as from_tunnel
+    from dronetrack.handover.tunnel import to_tunnel as to_tunnel
     from dronetrack.handover.zones import Area as Area
     from dronetrack.handover.zones import Zone as Zone
 

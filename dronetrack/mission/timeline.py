@@ -98,5 +98,5 @@ def _iso(time_us: int) -> str:
 
 
 def _crossing_event(crossing: Crossing) -> dict:
-    fields = ("track_id", "leaving", "entering", "time_std_s", "probability", "lat_deg", "lon_deg")
+    fields = ("track_id", "leaving", "entering", "place", "time_std_s", "probability", "lat_deg", "lon_deg")
     return {"kind": "crossing", **{name: getattr(crossing, name) for name in fields}}

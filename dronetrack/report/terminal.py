@@ -15,7 +15,7 @@ _TEXT = {
     "reacquired": "seen again, same track",
     "sightings_refused": "{sensor} looks elsewhere for {duration_s:.1f} s: {rows} sightings refused",
     "track_moved": "the track moved to where the sightings have been for long",
-    "crossing": "border crossed {leaving} -> {entering}  (+-{two_std_s:.1f} s at 95 %, probability {probability:.3f})",
+    "crossing": "border crossed {leaving} -> {entering}{where}  (+-{two_std_s:.1f} s, probability {probability:.3f})",
     "track_ended": "track {track_id} ended",
     "handover_home": "{authority} holds the target in its own country  ({cause}, {article})",
     "handover_approaching": "target approaches the border",
@@ -70,6 +70,9 @@ def event_text(event: dict) -> str:
     """
     known = dict(event)
     known["two_std_s"] = 1.96 * event.get("time_std_s", 0.0)
+    known["where"] = f" at {event['place']}" if event.get("place") else ""
+    known["cause"] = event.get("cause", "").replace("_", " ")
+    known |= {name: event[name][:16].replace("T", " ") for name in ("until", "due") if name in event}
     kind: str = event["kind"]
     return _TEXT.get(kind, kind.replace("_", " ")).format(**known)
 
