@@ -21,9 +21,11 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 
 import psutil  # comes with Dask
-from timing import in_turn, versions
 
 import dronetrack as dt
+from dronetrack.bench import Case, Job
+from dronetrack.bench.machine import versions
+from dronetrack.bench.racing import race
 from dronetrack.leaderboard import default_tracker
 from dronetrack.scale import map_logs, monte_carlo
 
@@ -84,12 +86,13 @@ def report(title, jobs, rounds):
         spent[name].append(cpu_s() - before)
 
     ways = {name: lambda name=name, job=job: counted(name, job) for name, job in zip(AGAINST, jobs, strict=True)}
-    seconds = in_turn(ways, rounds)
+    jobs = {name: Job(way, 1.0, "ours", clock="wall") for name, way in ways.items()}
+    seconds = race(Case("scaling", jobs), rounds).wall_s
     print(f"\n{title}\n{'':24s} {'median s':>10s} {'min..max s':>17s} {'efficiency':>11s} {'CPU s':>7s}")
     for name, runs in seconds.items():
         spread = f"{min(runs):.2f}..{max(runs):.2f}"
         efficiency = statistics.median(seconds[AGAINST[name]]) / statistics.median(runs)
-        cpu = statistics.median(spent[name][1:])
+        cpu = statistics.median(spent[name][2:])  # after two that do not count
         print(f"{name:24s} {statistics.median(runs):10.2f} {spread:>17s} {efficiency:11.2f} {cpu:7.2f}")
 
 
@@ -98,7 +101,8 @@ def main():
     from distributed import Client, LocalCluster
 
     n_seeds, n_logs, rounds = (int(one) for one in (*sys.argv[1:], *("64", "4", "5")[len(sys.argv) - 1 :]))
-    print(f"{versions()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
+    of = ", ".join(f"{name} {versions()[name]}" for name in ("numpy", "numba"))
+    print(f"{of}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
     dt.warm_up(["fusion"])
     with ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
