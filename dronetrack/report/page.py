@@ -106,7 +106,7 @@ def write_report(
 
 def _write_pdf(page: str, path: pathlib.Path, story: Story) -> pathlib.Path:
     try:
-        import weasyprint
+        import weasyprint  # pyright: ignore[reportMissingImports]
     except (ImportError, OSError):  # OSError: its system library, Pango, is not there
         raise InputError(
             "a PDF needs WeasyPrint and Pango: pip install 'dronetrack[report]'; or print the page from a browser."
