@@ -197,3 +197,16 @@ def test_the_data_say_where_they_come_from(border):
     assert "OpenStreetMap" in border.attribution
     assert border.licence == "ODbL-1.0"
     assert border.to_geodataframe().crs.to_epsg() == 4326
+
+
+def test_many_places_are_shared_among_threads_and_give_the_same_bits(rng):
+    border = Border.between("HU", "RO")
+    lat, lon = rng.uniform(45.7, 48.3, 70_000), rng.uniform(19.5, 23.5, 70_000)
+    whole = border.side(lat, lon), border.signed_distance_m(lat, lon)
+    few = [(border.side(lat[k::2], lon[k::2]), border.signed_distance_m(lat[k::2], lon[k::2])) for k in (0, 1)]
+    for k in (0, 1):
+        np.testing.assert_array_equal(whole[0][k::2], few[k][0])
+        np.testing.assert_array_equal(whole[1][k::2], few[k][1])
+    lat[69_000] = 91.0
+    with pytest.raises(InputError, match="row 69000"):
+        border.side(lat, lon)

@@ -1,7 +1,11 @@
 """Which country is it in, how far from the line, and how sure is that? The line between two countries."""
 
 import functools
+import itertools
+import os
 import pathlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -31,6 +35,7 @@ HOME, HOST, NEITHER = 0, 1, -1
 BELIEF = 0.999
 POST_WITHIN_M = 2500.0  # the coarse network puts a motorway up to a kilometre off; crossing points lie 5 km apart
 MEAN_RADIUS_M = 6_371_008.8
+_THREADED_FROM = 65_536  # places; fewer are done before a second thread has begun
 ABROAD = "abroad"  # the host of `Border.of`: whatever lies outside
 
 Floats = NDArray[np.float64]
@@ -254,7 +259,7 @@ class Border:
         """
         lat, lon = places_of(lat_deg, lon_deg)
         out = np.empty(len(lat), dtype=np.int8)
-        check_row(kernels.side_rows(lon, lat, self.lines, out), lat, lon)
+        check_row(_shared(kernels.side_rows, lon, lat, self.lines, out), lat, lon)
         return out
 
     def signed_distance_m(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
@@ -468,8 +473,24 @@ class Border:
         """Signed distance [m], segment of `lines.line`, and part of it."""
         lat, lon = places_of(lat_deg, lon_deg)
         distance, segment, part = np.empty(len(lat)), np.empty(len(lat), dtype=np.int64), np.empty(len(lat))
-        check_row(kernels.nearest_rows(lon, lat, self.lines, distance, segment, part), lat, lon)
+        check_row(_shared(kernels.nearest_rows, lon, lat, self.lines, distance, segment, part), lat, lon)
         return distance, segment, part
+
+
+def _shared(kernel: Callable[..., int], lon: Floats, lat: Floats, lines: tuple, *out: NDArray) -> int:
+    """Call a kernel for all places, many of them on every core; return the first row out of range, -1 for none."""
+    n_parts = (os.cpu_count() or 1) if len(lon) >= _THREADED_FROM else 1
+    if n_parts == 1:
+        return kernel(lon, lat, lines, *out)
+    edges = [len(lon) * part // n_parts for part in range(n_parts + 1)]
+    parts = [slice(*pair) for pair in itertools.pairwise(edges)]
+    rows = _pool().map(lambda part: kernel(lon[part], lat[part], lines, *(one[part] for one in out)), parts)
+    return min((part.start + row for part, row in zip(parts, rows, strict=True) if row >= 0), default=-1)
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="dronetrack-border")
 
 
 def _offsets(name: str, values: Offsets, n: int, fewest: int) -> Offsets:

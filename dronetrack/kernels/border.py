@@ -155,7 +155,7 @@ def corner_rows(edges, flip, outside, west, south, step_lon, step_lat, n_lon, n_
             corner[cell] = code | np.uint16(EDGE_BIT if start[cell + 1] > start[cell] else 0)
 
 
-@kernel
+@kernel(alone=True)
 def code_one(lon, lat, grid):
     """Code of the area around a point.
 
@@ -318,7 +318,7 @@ def closest_one(x, y, z, lon, lat, curve, near):
     return at, part
 
 
-@kernel
+@kernel(alone=True)
 def foot_one(lon, lat, curve, near):
     """Nearest place of the line: (segment, part of it, vector from it to the point, vector up of any length).
 

@@ -43,7 +43,7 @@ def _cases(setting: Setting) -> Iterator[Case]:
 
 def _side(border: Border, lat: Floats, lon: Floats, where: str, setting: Setting) -> Case:
     n = len(lat)
-    jobs = {SIDE: Job(lambda: border.side(lat, lon), n, "ours")}
+    jobs = {SIDE: Job(lambda: border.side(lat, lon), n, "ours", clock="wall")}
     if "shapely" in setting.peers:
         peer = setting.peers["shapely"]
         rings = border.home_rings_deg, border.home_offsets, border.host_rings_deg, border.host_offsets
@@ -54,7 +54,7 @@ def _side(border: Border, lat: Floats, lon: Floats, where: str, setting: Setting
 
 def _distance(border: Border, lat: Floats, lon: Floats, where: str, setting: Setting) -> Case:
     n, few = len(lat), slice(0, len(lat) // 50)
-    jobs = {DISTANCE: Job(lambda: border.signed_distance_m(lat, lon), n, "ours")}
+    jobs = {DISTANCE: Job(lambda: border.signed_distance_m(lat, lon), n, "ours", clock="wall")}
     if "shapely" in setting.peers:
         peer = setting.peers["shapely"]
         line = np.column_stack([border.line_lon_deg, border.line_lat_deg])
