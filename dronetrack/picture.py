@@ -4,6 +4,7 @@ So the command line can let a process of its own load matplotlib, which takes as
 the logs are read: ``python -m dronetrack.picture`` draws the one `Picture` that comes on its standard input.
 """
 
+import gc
 import pathlib
 import pickle
 import sys
@@ -295,5 +296,6 @@ def _quiet_axes(axes: "Axes") -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # it draws one picture and ends
     blank = empty_figure()
     draw_picture(*pickle.load(sys.stdin.buffer), figure=blank)  # noqa: S301 - from our own parent

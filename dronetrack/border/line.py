@@ -126,7 +126,7 @@ class Border:
         put(self, "lines", lines_of(*laid))
 
     @classmethod
-    def between(cls, home: str, host: str) -> Self:
+    def between(cls, home: str, host: str) -> "Border":
         """Return a border that ships with the package.
 
         Every pair of land neighbours of Natural Earth 4.1.0 at 1:10 million ships, and the line of Hungary and Romania
@@ -155,7 +155,7 @@ class Border:
         >>> Border.between("ZA", "LS").side([-29.31], [27.48]).tolist()  # Maseru, in the hole of South Africa
         [1]
         """
-        return cls(home, host, **world.between(home, host))
+        return _shipped(cls, home, host)
 
     @classmethod
     def of(cls, country: str) -> Self:
@@ -475,6 +475,12 @@ class Border:
         distance, segment, part = np.empty(len(lat)), np.empty(len(lat), dtype=np.int64), np.empty(len(lat))
         check_row(_shared(kernels.nearest_rows, lon, lat, self.lines, distance, segment, part), lat, lon)
         return distance, segment, part
+
+
+@functools.lru_cache(maxsize=8)
+def _shipped(kind: type[Border], home: str, host: str) -> Border:
+    """Load a border once: it cannot be changed, so a mission and its operation may have the same one."""
+    return kind(home, host, **world.between(home, host))
 
 
 def _shared(kernel: Callable[..., int], lon: Floats, lat: Floats, lines: tuple, *out: NDArray) -> int:
