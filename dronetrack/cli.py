@@ -41,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        with _seldom_collected():
-            return options.run(options)
+        return options.run(options)
     except DronetrackError as fault:
         sys.stderr.write(f"dronetrack: {fault}\n")
         return BAD_INPUT
@@ -130,7 +129,7 @@ def _fuse(options: argparse.Namespace) -> int:
 
 
 def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
-    with _painter() as draw, _progress("reading the mission") as tell:
+    with _seldom_collected(), _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
 
         fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
