@@ -128,8 +128,9 @@ def _fuse(options: argparse.Namespace) -> int:
     return _run(options.mission, options.out, options.json)
 
 
+@_seldom_collected()
 def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
-    with _seldom_collected(), _painter() as draw, _progress("reading the mission") as tell:
+    with _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
 
         fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
