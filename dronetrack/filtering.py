@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dronetrack.errors import InputError
 from dronetrack.kernels import filters
 from dronetrack.measurements import TICK, Measurements, Sensor
-from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.motion import Mixture, Motion, road_vehicle
 from dronetrack.tracks import Origin, Track
 
 COUNTED = {
@@ -55,7 +55,8 @@ def track(
     measurements : Measurements
         Time-ordered rows of any number of sensors.
     motion : ConstantVelocity, Mixture or another model of `dronetrack.motion`, optional
-        How the target moves; by default a road vehicle. A `Mixture` is run as interacting multiple models.
+        How the target moves; by default `dronetrack.motion.road_vehicle()`. A `Mixture` is run as interacting multiple
+        models: what one of them explains is fused.
     gate_probability : float, optional
         Probability that a right measurement passes the gate.
     recover_s : float, optional
@@ -86,6 +87,7 @@ def track(
     InputError
         If an option is out of range.
     """
+    motion = motion or road_vehicle()
     settings = Settings.of(
         motion,
         gate_probability=gate_probability,
@@ -119,7 +121,7 @@ def track(
     origin = Origin(
         measurements,
         out.columns.verdict,
-        motion or ConstantVelocity(),
+        motion,
         out.columns.weight[:n_rows],
         noise_factor,
     )
@@ -139,7 +141,7 @@ class Settings:
     @classmethod
     def of(
         cls,
-        motion: Motion | Mixture | None,
+        motion: Motion | Mixture,
         *,
         gate_probability: float,
         recover_s: float,
@@ -161,7 +163,7 @@ class Settings:
             raise InputError(f"robust must be one of {', '.join(ROBUST)}; got {robust!r}.")
         if not 0.0 < clutter < 1.0:
             raise InputError(f"clutter must lie in (0, 1); got {clutter}.")
-        mixture = motion if isinstance(motion, Mixture) else Mixture([motion or ConstantVelocity()])
+        mixture = motion if isinstance(motion, Mixture) else Mixture([motion])
         return cls(
             filters.Models(mixture.codes, mixture.parameters, mixture.rates, np.array(mixture.initial)),
             mixture.state_size,

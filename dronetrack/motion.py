@@ -409,6 +409,27 @@ class Mixture:
         return _discretised(code, parameters, self.state_size, position_ecef_m, step_s)
 
 
+def road_vehicle() -> Mixture:
+    """Return how a target moves of which nothing is known but that it drives: calm, with moments of hard driving.
+
+    `ConstantVelocity` as it is by default, and for 4 s out of 24 one that brakes, starts or turns at 6 m/s2, or is not
+    as slow as a road vehicle. On a straight road the mixture is as accurate as the calm model alone; where that one
+    loses a target that turns, the other holds it.
+
+    Returns
+    -------
+    Mixture
+        What `dronetrack.track` and `Tracker` take by default.
+
+    Examples
+    --------
+    >>> [model.horizontal_psd for model in road_vehicle().models]
+    [2.0, 30.0]
+    """
+    hard = ConstantVelocity(horizontal_psd=30.0, initial_speed_std_mps=60.0)
+    return Mixture((ConstantVelocity(), hard), mean_stay_s=(20.0, 4.0))
+
+
 def discretise(motion: Motion, position_ecef_m: ArrayLike, step_s: ArrayLike) -> tuple[Floats, Floats]:
     """Return what a model does to a state over steps: transition matrix and process noise, exactly.
 

@@ -49,6 +49,7 @@ UNFUSE_US = 2_000_000  # of the time before, this much is taken back
 STRAINED = 1.6  # if the sensor's normalised innovations were this large on the mean, per component
 YOUNG = 4  # a hypothesis with fewer rows than this may be of chance
 APART = 4.0  # times the gate: beyond it no turn of the target explains a row
+POSSIBLE = 1e-3  # a model of less weight is not asked whether it foresaw a row
 SUPPORT_US = 1_000_000  # a track is confirmed while a sighting of this age supports it
 
 # Columns of belief.clock
@@ -426,6 +427,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
         own_columns_one(sensors.columns[s], D, own)
         scale = noise_factor_one(noise[s]) if options[5] > 0.0 and starts else 1.0
         near = start_from_one(rows, i, k, point) if starts else -1.0
+        rival = clock[1, ALIVE] and clock[1, FAR]  # somebody else was seen, and the gate stays as narrow as it is
         for h in range(2):
             fits[h] = False
             score[h] = -np.inf
@@ -448,7 +450,6 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 pace[0] = np.sqrt(max(0.0, x_out[3] ** 2 + x_out[4] ** 2 + x_out[5] ** 2 - pace[1] ** 2))
             if m == 0:
                 continue
-            fits[h] = nis[h] <= gate[m] and not (h == 0 and skipped)
             if h == 0 and not skipped:
                 out.nis_row[i] = nis[0]
                 if starts:
@@ -457,6 +458,15 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                         R[r, r] /= scale
                     noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
+            fits[h] = not (h == 0 and skipped) and (
+                nis[h] <= gate[m]
+                or M > 1
+                and not rival
+                and some_model_fits_one(
+                    belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, gate, variance, point, near > 0.0,
+                    own, H, y, R, W, L, v,
+                )
+            )  # fmt: skip
         if k == HEIGHT and clock[1, ALIVE] and components[1] > 0 and nis[1] > APART * gate[1]:
             # A hypothesis in the air or under the ground is of rows that do not belong together.
             clock[1, ALIVE] = 0
@@ -487,6 +497,9 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             out.verdict[i] = UNFUSED
         elif clock[0, ALIVE]:
             out.verdict[i] = GATED
+            if starts and not rival and nis[0] <= APART * gate[components[0]]:
+                # Not far off, it may well be the target after a turn: the gate opens for the next row.
+                widen_one(belief.P[0], nis[0] / gate[components[0]])
             if about[s, REFUSED_ROWS] == 0:
                 about[s, REFUSED_FROM] = t
                 about[s, STRAINED_THEN] = 1 if noise[s, STRAIN] > STRAINED else 0
@@ -530,7 +543,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             wait_us = min(wait_us, AGREE_US)
         if (
             clock[1, ALIVE]
-            and clock[1, HITS] >= 2 * YOUNG
+            and clock[1, HITS] >= (2 * YOUNG if clock[1, FAR] else YOUNG)  # one that began near is no stranger
             and clock[1, LAST_HIT] - clock[1, FIRST_HIT] >= wait_us
             and clock[1, LAST_HIT] - clock[0, LAST_HIT] >= wait_us
         ):
@@ -552,6 +565,31 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                 i = ring.at[slot, 0] - base[0]
                 rows_out = ring.at[slot, 1] - base[1]
     return rows_out
+
+
+@kernel
+def some_model_fits_one(x, P, w, rows, i, k, scale, gate, variance, point, near, own, H, y, R, W, L, v):
+    """Whether row i passes the gate of one of several models: the mean of them all lags behind the one that turns."""
+    for m in range(x.shape[0]):
+        if w[m] > POSSIBLE:
+            parts, nis, _ = weigh_one(
+                x[m], P[m], variance, k, rows.z[i], rows.cov[i], rows.site[i], rows.root[i], scale,
+                point, near, own, H, y, R, W, L, v,
+            )  # fmt: skip
+            if parts > 0 and nis <= gate[parts]:
+                return True
+    return False
+
+
+@kernel
+def widen_one(P, factor):
+    """Multiply the covariance of each model's target by `factor`, and its ties to the shared errors by the root."""
+    M, D, N = P.shape
+    root = np.sqrt(factor)
+    for m in range(M):
+        for i in range(D):
+            for j in range(N):
+                P[m, i, j] *= factor if j < D else root
 
 
 @kernel
@@ -584,10 +622,11 @@ def start_from_one(rows, i, kind, point):
 def strain_one(noise, strain, fresh, gap_s):
     """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run.
 
+    Lately is a second or two, and three rows at least: one row of a sensor that speaks seldom is no strain.
     Where most of the innovation is of errors that rows share (`fresh` is the other part), a thousand large ones in a
     row may be one draw: they say little of the noise.
     """
-    noise[STRAIN] += min(1.0, max(0.05, gap_s)) * (strain - noise[STRAIN])
+    noise[STRAIN] += min(0.3, max(0.05, gap_s)) * (strain - noise[STRAIN])
     noise[BY_NIS] *= 1.0 + fresh * fresh * (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
     noise[BY_NIS] = min(NOISIEST, max(1.0, noise[BY_NIS]))
 

@@ -20,6 +20,7 @@ from dronetrack.mavlink import read_telemetry
 from dronetrack.measurements import LINE_OF_SIGHT, Measurements, merge
 from dronetrack.mission.file import Mission, UnitEntry, read_mission
 from dronetrack.mission.timeline import timeline
+from dronetrack.motion import ConstantVelocity
 from dronetrack.registration import Registration, register
 from dronetrack.sensing import (
     SERVO_BUDGETS,
@@ -257,7 +258,8 @@ def _fused(
             raise InputError(f"{what.name}: no drone sighted anything; there is no target to track.")
         # Only what is kept goes on the record; of one trial that is known before.
         followed = _follow(what, border, raw, journal if len(trials) == 1 else None)
-        filtered = track(raw.take(followed.permitted))
+        # One noise for all budgets: a target that may turn at any moment would explain a mount that lags.
+        filtered = track(raw.take(followed.permitted), motion=ConstantVelocity())
         if not len(filtered):
             what_of = "no sighting" if followed.permitted.all() else "no sighting that may be used"
             raise InputError(

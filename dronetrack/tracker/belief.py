@@ -11,7 +11,7 @@ from dronetrack.errors import InputError
 from dronetrack.filtering import Memory, sensor_table
 from dronetrack.kernels import filters
 from dronetrack.measurements import Sensor
-from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.motion import Mixture, Motion, road_vehicle
 from dronetrack.tracks import Track
 
 Floats = NDArray[np.float64]
@@ -118,7 +118,7 @@ class Belief:
         InputError
             If the track is empty, or the model has an acceleration, of which a track says nothing.
         """
-        motion = motion or ConstantVelocity()
+        motion = motion or road_vehicle()
         if not len(track) or motion.state_size != 6:
             raise InputError("a track of one row or more, and a motion model without acceleration, are needed.")
         weight = np.array(motion.initial) if isinstance(motion, Mixture) else np.ones(1)

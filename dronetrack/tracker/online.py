@@ -10,7 +10,7 @@ from dronetrack.errors import DronetrackError, FormatError, InputError, OrderErr
 from dronetrack.filtering import COUNTED, OutputRows, Robust, Settings, noise_factors, sensor_table
 from dronetrack.kernels import filters
 from dronetrack.measurements import Measurements, Sensor
-from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.motion import Mixture, Motion, road_vehicle
 from dronetrack.tracker.belief import Belief, put_in, take_out
 from dronetrack.tracker.passes import BY_ROW, Pass, Passes
 from dronetrack.tracker.snapshot import as_plain, from_plain, like, packed, unpacked
@@ -30,7 +30,7 @@ class Tracker:
     Parameters
     ----------
     motion : ConstantVelocity, Mixture or another model of `dronetrack.motion`, optional
-        How the target moves; by default a road vehicle.
+        How the target moves; by default `dronetrack.motion.road_vehicle()`.
     lag_s : float, optional
         How far behind the newest row a row may come and still be used. [s]
     strict : bool, optional
@@ -95,8 +95,8 @@ class Tracker:
             "degrees_of_freedom": float(degrees_of_freedom),
             "learn_noise": bool(learn_noise),
         }
-        self._passes = Passes(Settings.of(motion, **options))
-        self._motion = motion or ConstantVelocity()
+        self._motion = motion or road_vehicle()
+        self._passes = Passes(Settings.of(self._motion, **options))
         self._options = options | {"lag_s": float(lag_s), "strict": bool(strict), "track_id": int(track_id)}
         self._lag_us, self._strict, self._track_id = round(lag_s * 1e6), bool(strict), int(track_id)
         self._newest_us = filters.NEVER
