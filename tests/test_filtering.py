@@ -39,7 +39,7 @@ def without_shared(table):
 def test_positions_are_filtered_as_filterpy_does(rng):
     seconds = np.cumsum(rng.uniform(0.05, 0.9, 300))
     table = positions(seconds, weave(seconds) + rng.normal(0, 3.0, (300, 3)), 3.0)
-    ours = track(table, coast_step_s=10.0, gate_probability=0.9999999, learn_noise=False)
+    ours = track(table, motion=ConstantVelocity(), coast_step_s=10.0, gate_probability=0.9999999, learn_noise=False)
     rest = table.take(slice(1, None))
     state, cov = reference.track(rest, ours.state[0], ours.cov[0], int(ours.time_us[0]))
     np.testing.assert_allclose(ours.state[1:], state, rtol=0, atol=1e-6)
@@ -51,7 +51,7 @@ def test_lines_of_sight_and_heights_are_filtered_as_filterpy_does(rng):
     table = sightings(log, terrain=GROUND_MSL_M, latency_s=0.0, errors=NO_SHARED)
     lines, heights = (without_shared(table.take(table.kind == kind)) for kind in (LINE_OF_SIGHT, HEIGHT))
     plain = merge(lines, heights)
-    ours = track(plain, gate_probability=0.9999999, learn_noise=False)
+    ours = track(plain, motion=ConstantVelocity(), gate_probability=0.9999999, learn_noise=False)
     assert ours.stats["recoveries"] == 0
     settled = 60  # the first lines move the target by far: there our filter iterates
     after = ours.time_us[settled]

@@ -71,7 +71,7 @@ def dense(table, times, linear_about):
 
 def test_it_is_the_least_squares_solution_of_the_whole_table(rng):
     table = two_sensors(rng)
-    filtered = track(table, learn_noise=False, gate_probability=0.9999999)
+    filtered = track(table, motion=ConstantVelocity(), learn_noise=False, gate_probability=0.9999999)
     smoothed = smooth(filtered, gate_probability=0.9999999)
     solution, cov = dense(table, filtered.time_us, filtered.state)
     np.testing.assert_allclose(smoothed.state[:, :3] - filtered.state[0, :3], solution[:, :3], atol=1e-5)
@@ -82,7 +82,7 @@ def test_it_is_the_least_squares_solution_of_the_whole_table(rng):
 
 def test_without_shared_errors_it_is_the_sequence_smoother(rng):
     table = two_sensors(rng).of("a")
-    filtered = track(table, learn_noise=False, gate_probability=0.9999999, coast_step_s=10.0)
+    filtered = track(table, motion=ConstantVelocity(), learn_noise=False, gate_probability=0.9999999, coast_step_s=10.0)
     smoothed = smooth(filtered, gate_probability=0.9999999)
     state, cov = smooth_sequences(MOTION, filtered.time_us[None], filtered.state[None], filtered.cov[None])
     # They begin from another doubt about the first place: a kilometre here, ten standard deviations in the filter.

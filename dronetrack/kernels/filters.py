@@ -422,6 +422,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             continue
         # A sensor that speaks seldom is waited for.
         patience = max(FORGET_US, 5 * (t - about[s, SAID]) // 2) if about[s, SAID] > NEVER else FORGET_US
+        seldom = patience > 5 * SUPPORT_US // 2  # less than once a second
         if clock[1, ALIVE] and t - clock[1, LAST_HIT] > patience:
             clock[1, ALIVE] = 0
         own_columns_one(sensors.columns[s], D, own)
@@ -458,15 +459,13 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
                         R[r, r] /= scale
                     noise_one(noise[s], m, y, R, H, x_out, P_out, (t - about[s, SAID]) * 1e-6)
                     about[s, SAID] = t
-            fits[h] = not (h == 0 and skipped) and (
-                nis[h] <= gate[m]
-                or M > 1
-                and not rival
-                and some_model_fits_one(
+            fits[h] = nis[h] <= gate[m]
+            if M > 1 and not (fits[h] or rival):
+                fits[h] = some_model_fits_one(
                     belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, gate, variance, point, near > 0.0,
                     own, H, y, R, W, L, v,
-                )
-            )  # fmt: skip
+                )  # fmt: skip
+            fits[h] &= not (h == 0 and skipped)
         if k == HEIGHT and clock[1, ALIVE] and components[1] > 0 and nis[1] > APART * gate[1]:
             # A hypothesis in the air or under the ground is of rows that do not belong together.
             clock[1, ALIVE] = 0
@@ -497,9 +496,6 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             out.verdict[i] = UNFUSED
         elif clock[0, ALIVE]:
             out.verdict[i] = GATED
-            if starts and not rival and nis[0] <= APART * gate[components[0]]:
-                # Not far off, it may well be the target after a turn: the gate opens for the next row.
-                widen_one(belief.P[0], nis[0] / gate[components[0]])
             if about[s, REFUSED_ROWS] == 0:
                 about[s, REFUSED_FROM] = t
                 about[s, STRAINED_THEN] = 1 if noise[s, STRAIN] > STRAINED else 0
@@ -543,7 +539,7 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             wait_us = min(wait_us, AGREE_US)
         if (
             clock[1, ALIVE]
-            and clock[1, HITS] >= (2 * YOUNG if clock[1, FAR] else YOUNG)  # one that began near is no stranger
+            and clock[1, HITS] >= (YOUNG if seldom and not clock[1, FAR] else 2 * YOUNG)
             and clock[1, LAST_HIT] - clock[1, FIRST_HIT] >= wait_us
             and clock[1, LAST_HIT] - clock[0, LAST_HIT] >= wait_us
         ):
@@ -582,17 +578,6 @@ def some_model_fits_one(x, P, w, rows, i, k, scale, gate, variance, point, near,
 
 
 @kernel
-def widen_one(P, factor):
-    """Multiply the covariance of each model's target by `factor`, and its ties to the shared errors by the root."""
-    M, D, N = P.shape
-    root = np.sqrt(factor)
-    for m in range(M):
-        for i in range(D):
-            for j in range(N):
-                P[m, i, j] *= factor if j < D else root
-
-
-@kernel
 def seconds_one(about, platform, since_us):
     """Count the platforms whose sensors fed the second hypothesis since then: what one carries looks one way."""
     count = 0
@@ -622,11 +607,10 @@ def start_from_one(rows, i, kind, point):
 def strain_one(noise, strain, fresh, gap_s):
     """Learn from an accepted row's NIS per component: lately, for the sake of latches, and in the long run.
 
-    Lately is a second or two, and three rows at least: one row of a sensor that speaks seldom is no strain.
     Where most of the innovation is of errors that rows share (`fresh` is the other part), a thousand large ones in a
     row may be one draw: they say little of the noise.
     """
-    noise[STRAIN] += min(0.3, max(0.05, gap_s)) * (strain - noise[STRAIN])
+    noise[STRAIN] += min(1.0, max(0.05, gap_s)) * (strain - noise[STRAIN])
     noise[BY_NIS] *= 1.0 + fresh * fresh * (min(strain, 4.0) - 1.0) / (100.0 + noise[ROWS])
     noise[BY_NIS] = min(NOISIEST, max(1.0, noise[BY_NIS]))
 

@@ -50,6 +50,27 @@ def test_a_mixture_knows_the_velocity_of_what_turns_better_than_one_model():
     assert single.nees.mean > single.nees.high
 
 
+@pytest.mark.parametrize(("name", "worst_m"), [("turns", 4.0), ("stop_and_go", 4.5), ("look_alike", 8.0)])
+def test_whoever_says_nothing_of_the_motion_is_told_no_lie(name, worst_m):
+    """The default motion holds what turns, brakes and stands, and its covariance is never too small."""
+    simulation = simulate(name, runs=40, rng=np.random.default_rng(5))
+    result = score([track(rows) for rows in simulation.measurements], simulation.truths, settle_s=10.0)
+    assert result.nees.mean < result.nees.high, result.nees
+    assert result.ellipse_95.value > 0.92
+    assert result.position_rmse_m < worst_m
+
+
+def test_an_airliner_that_turns_is_not_lost_by_the_default_motion():
+    """120 m/s, turns of 3 degrees a second, a radar good to 100 m every 5 s: back within a minute of the turn's end."""
+    simulation = simulate("imm_turn", runs=20, rng=np.random.default_rng(5))
+    tracks = [track(rows) for rows in simulation.measurements]
+    result = score(tracks, simulation.truths, settle_s=10.0)
+    assert result.position_rmse_m < 500.0
+    for found, truth in zip(tracks, simulation.truths, strict=True):
+        last = found.take(slice(len(found) - 3, len(found)))
+        assert np.linalg.norm(last.state[:, :3] - truth.at(last.time_us).state[:, :3], axis=1).max() < 600.0
+
+
 # --- what it took -----------------------------------------------------------------------------------------------------
 
 
