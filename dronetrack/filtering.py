@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dronetrack.errors import InputError
 from dronetrack.kernels import filters
-from dronetrack.measurements import TICK, Measurements, Sensor
+from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, TICK, Measurements, Sensor
 from dronetrack.motion import Mixture, Motion, road_vehicle
 from dronetrack.tracks import Origin, Track
 
@@ -22,6 +22,7 @@ COUNTED = {
     filters.UNFUSED: "taken_back",
 }
 
+RANGES, MOST_RANGES = 16, 64
 Robust = Literal["gate", "student_t", "pda"]
 ROBUST: dict[Robust, int] = {"gate": filters.GATE, "student_t": filters.STUDENT_T, "pda": filters.PDA}
 
@@ -37,6 +38,7 @@ def track(
     clutter: float = 0.05,
     degrees_of_freedom: float = 5.0,
     learn_noise: bool = True,
+    ranges: int | None = None,
     track_id: int = 1,
 ) -> Track:
     """Fuse one target's measurements into one track, in one compiled call.
@@ -73,6 +75,9 @@ def track(
     learn_noise : bool, optional
         Whether a sighting sensor that proves noisier than it was said to be is believed less: its covariance is
         multiplied by a factor between 1 and 25, reported in `stats` as ``noise_factor``.
+    ranges : int, optional
+        Into how many a range is divided that lines of sight without a ground leave in doubt; by default 16 where there
+        are such lines, otherwise 1.
     track_id : int, optional
         Identity to give.
 
@@ -97,6 +102,7 @@ def track(
         clutter=clutter,
         degrees_of_freedom=degrees_of_freedom,
         learn_noise=learn_noise,
+        ranges=ranges or (RANGES if lacks_ground(measurements) else 1),
     )
     sensors = sensor_table(measurements.sensors, shares_errors(measurements))
     memory = Memory(settings, sensors)
@@ -122,7 +128,7 @@ def track(
         measurements,
         out.columns.verdict,
         motion,
-        out.columns.weight[:n_rows],
+        settings.model_weight(out.columns.weight[:n_rows]),
         noise_factor,
     )
     stats = tally(measurements, out.columns, memory.belief, noise_factor, n_rows)
@@ -150,6 +156,7 @@ class Settings:
         clutter: float,
         degrees_of_freedom: float,
         learn_noise: bool,
+        ranges: int = 1,
     ) -> Self:
         """Check the options of `track`."""
         for name, value in (
@@ -163,13 +170,27 @@ class Settings:
             raise InputError(f"robust must be one of {', '.join(ROBUST)}; got {robust!r}.")
         if not 0.0 < clutter < 1.0:
             raise InputError(f"clutter must lie in (0, 1); got {clutter}.")
+        if not 1 <= ranges <= MOST_RANGES:
+            raise InputError(f"ranges must lie in [1, {MOST_RANGES}]; got {ranges}.")
         mixture = motion if isinstance(motion, Mixture) else Mixture([motion])
+        models = filters.Models(
+            np.tile(mixture.codes, ranges),
+            np.tile(mixture.parameters, (ranges, 1)),
+            np.kron(np.eye(ranges), mixture.rates),
+            np.tile(mixture.initial, ranges) / ranges,
+            np.array([ranges]),
+        )
         return cls(
-            filters.Models(mixture.codes, mixture.parameters, mixture.rates, np.array(mixture.initial)),
+            models,
             mixture.state_size,
             gate_limits(gate_probability),
             np.array([recover_s, coast_step_s, ROBUST[robust], degrees_of_freedom, clutter, learn_noise], dtype=float),
         )
+
+    def model_weight(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, m): weight of each model, whatever the range."""
+        ranges = int(self.models.ranges[0])
+        return weight if ranges == 1 else weight.reshape(len(weight), ranges, -1).sum(axis=1)
 
     def room(self, time_us: NDArray[np.int64]) -> int:
         """Rows that a table of these times can become at most: one per distinct time, and those between them."""
@@ -179,6 +200,11 @@ class Settings:
     def step_us(self) -> int:
         """How far apart predicted rows are."""
         return max(int(self.options[1] * 1e6), 1)
+
+
+def lacks_ground(table: Measurements) -> bool:
+    """Whether there are lines of sight, and no ground anywhere that they could meet."""
+    return bool((table.kind == LINE_OF_SIGHT).any()) and not bool((table.kind == HEIGHT).any())
 
 
 BLOCKS = (3, 1, 1, 2)  # sizes of a sensor's shared, heading, wander and boresight errors

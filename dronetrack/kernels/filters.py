@@ -49,6 +49,8 @@ UNFUSE_US = 2_000_000  # of the time before, this much is taken back
 STRAINED = 1.6  # if the sensor's normalised innovations were this large on the mean, per component
 YOUNG = 4  # a hypothesis with fewer rows than this may be of chance
 APART = 4.0  # times the gate: beyond it no turn of the target explains a row
+NARROW = 0.1  # a doubt of a tenth of the range bends no line of sight
+FARTHEST = 2.5  # standard deviations of the range within which it is sought
 POSSIBLE = 1e-3  # a model of less weight is not asked whether it foresaw a row
 SUPPORT_US = 1_000_000  # a track is confirmed while a sighting of this age supports it
 
@@ -96,12 +98,16 @@ class Sensors(NamedTuple):
 
 
 class Models(NamedTuple):
-    """Motion models: codes (M,), parameters (M, K), generator (M, M) of their switching, first weights (M,)."""
+    """Motion models: codes (M,), parameters (M, K), generator (M, M) of their switching, first weights (M,).
+
+    `ranges` (1,): the models stand there so often, one set behind the other, for ranges that nothing leads between.
+    """
 
     code: np.ndarray
     params: np.ndarray
     rates: np.ndarray
     weight: np.ndarray
+    ranges: np.ndarray
 
 
 class Belief(NamedTuple):
@@ -281,6 +287,47 @@ def start_one(models, point, spread_m, pace, x, P, w):
                     level, rise = max(level, pace[0] * pace[0]), max(rise, pace[1] * pace[1])
                 for j in range(3):
                     P[m, 3 * block + i, 3 * block + j] = turned_one(level, rise, up, i, j)
+
+
+@kernel
+def split_one(x, P, w, ranges, site, u):
+    """Divide a target whose range along the ray `u` from `site` is in doubt into `ranges` narrow ones, once.
+
+    What is one Gaussian becomes a sum of them, evenly spaced in the logarithm of the range: a line of sight is linear
+    for each of them, while about one mean far off it tells of a range that it cannot see (range-parameterised filter,
+    Peach 1995, doi:10.1049/ip-cta:19951614). Until then all sets of models are the same.
+    """
+    M, D, N = P.shape
+    sets = M // ranges
+    if x[0, 0] != x[sets, 0] or x[0, 1] != x[sets, 1] or x[0, 2] != x[sets, 2]:
+        return
+    a = np.empty(N)
+    for m in range(sets):
+        distance = 0.0
+        for i in range(3):
+            distance += u[i] * (x[m, i] - site[i])
+        for j in range(N):
+            a[j] = u[0] * P[m, 0, j] + u[1] * P[m, 1, j] + u[2] * P[m, 2, j]
+        power = u[0] * a[0] + u[1] * a[1] + u[2] * a[2]
+        spread = np.sqrt(power)
+        if distance <= 0.0 or spread < NARROW * distance:
+            return
+        low, high = max(distance - FARTHEST * spread, 0.05 * distance), distance + FARTHEST * spread
+        step = np.log(high / low) / ranges
+        total = 0.0
+        for k in range(ranges):
+            off = low * np.exp((k + 0.5) * step) - distance
+            total += (distance + off) * np.exp(-0.5 * off * off / power)
+        whole = w[m] * ranges
+        for k in range(ranges - 1, -1, -1):  # the set that all are made from comes last
+            q = m + k * sets
+            off = low * np.exp((k + 0.5) * step) - distance
+            left = ((distance + off) * step) ** 2 / 12.0
+            w[q] = whole * (distance + off) * np.exp(-0.5 * off * off / power) / total
+            for i in range(D):
+                x[q, i] = x[m, i] + a[i] / power * off
+                for j in range(N):
+                    P[q, i, j] = P[m, i, j] - a[i] * a[j] / power * (1.0 - left / power)
 
 
 @kernel
@@ -496,6 +543,9 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             out.verdict[i] = UNFUSED
         elif clock[0, ALIVE]:
             out.verdict[i] = GATED
+            if seldom and starts and not rival and nis[0] <= APART * gate[components[0]]:
+                # It may well be the target after a turn, and the next word is long in coming: the gate opens for it.
+                widen_one(belief.P[0], nis[0] / gate[components[0]])
             if about[s, REFUSED_ROWS] == 0:
                 about[s, REFUSED_FROM] = t
                 about[s, STRAINED_THEN] = 1 if noise[s, STRAIN] > STRAINED else 0
@@ -529,6 +579,8 @@ def track_rows(rows, start, stop, base, sensors, models, gate, options, belief, 
             if act[h] == START:
                 start_one(models, point, spread, pace, belief.x[h], belief.P[h], belief.w[h])
             if act[h] != NOTHING:
+                if models.ranges[0] > 1 and k == LINE_OF_SIGHT:
+                    split_one(belief.x[h], belief.P[h], belief.w[h], models.ranges[0], rows.site[i], rows.z[i])
                 update_one(
                     belief.x[h], belief.P[h], belief.w[h], rows, i, k, scale, share if h == 0 else 1.0, variance,
                     point, near > 0.0, own, H, y, R, W, L, v,
@@ -575,6 +627,17 @@ def some_model_fits_one(x, P, w, rows, i, k, scale, gate, variance, point, near,
             if parts > 0 and nis <= gate[parts]:
                 return True
     return False
+
+
+@kernel
+def widen_one(P, factor):
+    """Multiply the covariance of each model's target by `factor`, and its ties to the shared errors by the root."""
+    M, D, N = P.shape
+    root = np.sqrt(factor)
+    for m in range(M):
+        for i in range(D):
+            for j in range(N):
+                P[m, i, j] *= factor if j < D else root
 
 
 @kernel

@@ -55,7 +55,8 @@ def spread_one(w, X, P, x, P_out):
         for b in range(a + 1):
             s = 0.0
             for i in range(M):
-                s += w[i] * (P[i, a, b] + (X[i, a] - x[a]) * (X[i, b] - x[b]))
+                if w[i] != 0.0:
+                    s += w[i] * (P[i, a, b] + (X[i, a] - x[a]) * (X[i, b] - x[b]))
             P_out[a, b] = s
             P_out[b, a] = s
         for b in range(D, N):

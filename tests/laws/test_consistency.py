@@ -71,6 +71,14 @@ def test_an_airliner_that_turns_is_not_lost_by_the_default_motion():
         assert np.linalg.norm(last.state[:, :3] - truth.at(last.time_us).state[:, :3], axis=1).max() < 600.0
 
 
+def test_a_range_that_only_bearings_tell_is_known_as_badly_as_it_is():
+    """One Gaussian was six times as sure as it might be: of sixteen ranges each is nearly linear, and their sum honest."""
+    result = scored("bearings_only", runs=30)
+    assert 4.0 < result.nees.mean < 8.0, result.nees
+    one = scored("bearings_only", runs=30, ranges=1)
+    assert one.nees.mean > 2.0 * result.nees.mean
+
+
 # --- what it took -----------------------------------------------------------------------------------------------------
 
 
