@@ -190,7 +190,7 @@ class Settings:
     def model_weight(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, m): weight of each model, whatever the range."""
         ranges = int(self.models.ranges[0])
-        return weight if ranges == 1 else weight.reshape(len(weight), ranges, -1).sum(axis=1)
+        return weight if ranges == 1 else weight.reshape(len(weight), ranges, weight.shape[1] // ranges).sum(axis=1)
 
     def room(self, time_us: NDArray[np.int64]) -> int:
         """Rows that a table of these times can become at most: one per distinct time, and those between them."""
