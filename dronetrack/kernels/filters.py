@@ -226,7 +226,7 @@ def predict_one(models, sensors, dt, x, P, w, F, Q, Pi, room_x, room_P):
     phi = np.empty(sensors.tau_s.shape[0])
     for c in range(phi.shape[0]):
         phi[c] = np.exp(-dt / sensors.tau_s[c])
-    if M > models.ranges[0]:  # otherwise nothing leads from one to another
+    if models.ranges[0] < M:  # otherwise nothing leads from one to another
         switched, share = np.empty(M), np.empty((M, M))
         switching_one(models.rates, dt, Pi, share)
         mix_one(w, Pi, x, P, switched, share, room_x, room_P)
