@@ -177,7 +177,7 @@ class Settings:
             np.tile(mixture.codes, ranges),
             np.tile(mixture.parameters, (ranges, 1)),
             np.kron(np.eye(ranges), mixture.rates),
-            np.tile(mixture.initial, ranges) / ranges,
+            np.tile(np.asarray(mixture.initial), ranges) / ranges,
             np.array([ranges]),
         )
         return cls(
