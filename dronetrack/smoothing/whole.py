@@ -9,7 +9,7 @@ from dronetrack.errors import InputError
 from dronetrack.filtering import gate_limits, kernel_rows, sensor_table, shares_errors
 from dronetrack.kernels import filters
 from dronetrack.kernels import hindsight as kernels
-from dronetrack.measurements import TICK, Measurements
+from dronetrack.measurements import LINE_OF_SIGHT, TICK, Measurements
 from dronetrack.motion import Mixture
 from dronetrack.tracks import Origin, Track
 
@@ -71,6 +71,9 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
     code, params = _steps(made)
     out_state, out_cov = np.empty_like(state), np.empty_like(cov)
     foreseen, offset = np.zeros(len(table)), np.zeros((len(table), 3))
+    if sensors.variance.size:
+        way = kernels.Way(track.time_us, state, code, params, first)
+        state = _alone(table, rows, use, scale, way, sensors)
     rounds = 0
     settled = False
     while not settled:
@@ -100,6 +103,31 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
         },
     }
     return replace(track, state=state, cov=cov, stats={**track.stats, "smoothed": stats}, origin=None)
+
+
+def _alone(
+    table: Measurements,
+    rows: filters.Rows,
+    use: NDArray[np.bool_],
+    scale: NDArray[np.float64],
+    way: kernels.Way,
+    sensors: filters.Sensors,
+) -> NDArray[np.float64]:
+    """Smooth the target as if no rows shared an error: the way (T, 6) to linearise about first.
+
+    The filtered way follows the noise of the very rows that are linearised about it. What one row does so is nothing,
+    but ten thousand rows do it alike, and pass it on to the errors that they share. From a smoothed way the noise of a
+    row is as far away as that of any other, though it be wrong by what they share.
+    """
+    nothing = np.zeros(0)
+    lone = sensors._replace(columns=np.full_like(sensors.columns, -1), variance=nothing, clock=sensors.clock[:0])
+    shared = np.where((table.kind == LINE_OF_SIGHT)[:, None, None], 0.0, table.site_cov)
+    state, cov = np.empty_like(way.state), np.empty((len(way.state), 6, 6))
+    nis, foreseen, offset = np.empty(len(table)), np.empty(len(table)), np.zeros((len(table), 3))
+    widened = rows._replace(cov=rows.cov + shared)
+    widened.cov.flags.writeable = False  # as in a table: one layout for the kernel
+    kernels.smooth_rows(widened, use, scale, way, lone, state, cov, nis, foreseen, offset)
+    return state
 
 
 def _steps(made: Origin) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
