@@ -11,9 +11,12 @@ r, Y        what the future says: smoothed mean x + P r, smoothed covariance P -
             that never change do no harm)
 u, G        of one measurement: its smoothing error and the covariance of that; u' G^-1 u is the NIS that it has against
             all the others (de Jong 1988, doi:10.1093/biomet/75.3.594)
+n           as a size: the target and the errors that are live, N at most
 
 The past is filtered twice: once to lay down a state at the start of each block of moments, once more in each block, so
 that what the way back needs is kept for one block only.
+
+A measurement that is not used is asked all the same: its NIS against all that are used says whether it should be.
 """
 
 from typing import NamedTuple
@@ -25,6 +28,7 @@ from dronetrack.kernels.motion import model_one, turned_one, up_one
 from dronetrack.kernels.updates import LINE_OF_SIGHT, LOG_2PI, OWN, TICK, cholesky_one, linearise_one, own_columns_one
 
 BLOCK = 128
+FORGOTTEN = 30.0  # correlation times: what is left of an error after them, 1e-13, is below the rounding of the rest
 
 
 class Way(NamedTuple):
@@ -41,17 +45,35 @@ class Way(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the way back needs of one block: per row H, W, L, v; per moment x (N,), P (N, N), F, decay (N,)."""
+    """What the way back needs of one block.
+
+    Per row H, W, L, v, its number of components m, and the rows `site` (3, N) of P that belong to its site; per moment
+    x (N,), the target's rows P (D, N), F, decay (N,).
+    """
 
     H: np.ndarray
     W: np.ndarray
     L: np.ndarray
     v: np.ndarray
     m: np.ndarray
+    site: np.ndarray
     x: np.ndarray
     P: np.ndarray
     F: np.ndarray
     decay: np.ndarray
+
+
+class Room(NamedTuple):
+    """Room to work in; what stands in it is finite."""
+
+    g: np.ndarray
+    u: np.ndarray
+    y: np.ndarray
+    R: np.ndarray
+    S: np.ndarray
+    E: np.ndarray
+    J: np.ndarray
+    told: np.ndarray
 
 
 @kernel
@@ -117,9 +139,8 @@ def columns_by_one(F, D, P, room):
 
 
 @kernel
-def absorb_one(n, x, P, ref, H, own, m, R, y, W, L, v):
-    """Update (x, P) by one measurement that is linear about `ref`; fill W, L, v; return its log-likelihood."""
-    S = np.empty((3, 3))
+def foresee_one(n, x, P, ref, H, own, m, R, y, S, W, L, v):
+    """Fill W = P H' L^-T (m, n), L and v = L^-1 y of one measurement, linear about `ref`; return its log-likelihood."""
     for r in range(m):
         s = y[r]
         for c in range(3):
@@ -128,15 +149,19 @@ def absorb_one(n, x, P, ref, H, own, m, R, y, W, L, v):
             if own[c] >= 0:
                 s -= H[r, c] * x[own[c]]
         y[r] = s
-        h0, h1, h2 = H[r, 0], H[r, 1], H[r, 2]
-        for k in range(n):
-            W[r, k] = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2
-        for c in range(3, OWN):
+        w, h0, h1, h2 = W[r], H[r, 0], H[r, 1], H[r, 2]
+        if own[3] >= 0:
+            q, h3, h4, h5 = own[3], H[r, 3], H[r, 4], H[r, 5]
+            for k in range(n):
+                w[k] = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2 + P[q, k] * h3 + P[q + 1, k] * h4 + P[q + 2, k] * h5
+        else:
+            for k in range(n):
+                w[k] = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2
+        for c in range(6, OWN):
             if own[c] >= 0 and H[r, c] != 0.0:
-                h = H[r, c]
-                row = own[c]
+                h, q = H[r, c], own[c]
                 for k in range(n):
-                    W[r, k] += P[row, k] * h
+                    w[k] += P[q, k] * h
     for r in range(m):
         for q in range(r + 1):
             s = R[r, q]
@@ -147,6 +172,7 @@ def absorb_one(n, x, P, ref, H, own, m, R, y, W, L, v):
             S[q, r] = s
     cholesky_one(S, m, L)
     foreseen = -0.5 * m * LOG_2PI
+    det = 1.0
     for r in range(m):
         s = y[r]
         for q in range(r):
@@ -154,26 +180,34 @@ def absorb_one(n, x, P, ref, H, own, m, R, y, W, L, v):
             for k in range(n):
                 W[r, k] -= L[r, q] * W[q, k]
         v[r] = s / L[r, r]
+        part = 1.0 / L[r, r]
         for k in range(n):
-            W[r, k] /= L[r, r]
-        foreseen -= 0.5 * v[r] * v[r] + np.log(L[r, r])
+            W[r, k] *= part
+        foreseen -= 0.5 * v[r] * v[r]
+        det *= L[r, r]
+    return foreseen - np.log(det)
+
+
+@kernel
+def absorb_one(n, x, P, m, W, v):
+    """Update (x, P) by one measurement: x + W' v, P - W' W."""
+    for r in range(m):
         for k in range(n):
             x[k] += W[r, k] * v[r]
-    # Two components at a time: half as many passes over P.
+    # All components in one pass over P.
     for k in range(n):
+        w = W[0, k]
         if m == 1:
-            w = W[0, k]
             for j in range(n):
                 P[k, j] -= w * W[0, j]
-        else:
-            w, w1 = W[0, k], W[1, k]
+        elif m == 2:
+            w1 = W[1, k]
             for j in range(n):
                 P[k, j] -= w * W[0, j] + w1 * W[1, j]
-            if m == 3:
-                w = W[2, k]
-                for j in range(n):
-                    P[k, j] -= w * W[2, j]
-    return foreseen
+        else:
+            w1, w2 = W[1, k], W[2, k]
+            for j in range(n):
+                P[k, j] -= w * W[0, j] + w1 * W[1, j] + w2 * W[2, j]
 
 
 @kernel
@@ -192,14 +226,9 @@ def times_one(w, Y, n, out):
 
 
 @kernel
-def recall_one(n, H, own, m, W, L, v, r, Y, g):
-    """Take one measurement back into (r, Y); return the NIS that it has against all the others.
-
-    `g` (4, N) is room; what stands in it is finite.
-    """
-    u = np.zeros(3)
-    E = np.empty((3, 3))
-    G = np.empty((3, 3))
+def recall_one(n, H, own, m, W, L, v, used, r, Y, room):
+    """Take one measurement back into (r, Y) if it was used; return the NIS that it has against all the others."""
+    g, u, E, G, J, told = room.g, room.u, room.E, room.S, room.J, room.told
     pulled = g[3]
     for a in range(m):
         s = v[a]
@@ -210,30 +239,30 @@ def recall_one(n, H, own, m, W, L, v, r, Y, g):
     # Y and G stay symmetric to the bit: what is not symmetric in them would grow on the way back.
     for a in range(m):
         for b in range(a + 1):
-            s = 1.0 if a == b else 0.0
+            s = 0.0
             for k in range(n):
                 s += W[a, k] * g[b, k]
+            s = (1.0 if a == b else 0.0) + (s if used else -s)
             G[a, b] = s
             G[b, a] = s
     # In whitened coordinates u ~ (0, G).
     cholesky_one(G, m, E)
     nis = 0.0
-    w3 = np.empty(3)
     for a in range(m):
         s = u[a]
         for b in range(a):
-            s -= E[a, b] * w3[b]
-        w3[a] = s / E[a, a]
-        nis += w3[a] * w3[a]
+            s -= E[a, b] * v[b]
+        v[a] = s / E[a, a]
+        nis += v[a] * v[a]
+    if not used:
+        return nis
     # J = L^-1 H: r += J' u, Y += J' G J - (Y W) J - J' (Y W)'.
-    J = np.zeros((3, OWN))
-    for a in range(m):
-        for c in range(OWN):
-            s = H[a, c]
+    for c in range(OWN):
+        for a in range(3):
+            s = H[a, c] if a < m and own[c] >= 0 else 0.0
             for b in range(a):
                 s -= L[a, b] * J[b, c]
-            J[a, c] = s / L[a, a]
-    told = np.empty(OWN, dtype=np.int64)
+            J[a, c] = s / L[a, a] if a < m else 0.0
     n_told = 0
     for c in range(OWN):
         if own[c] >= 0 and (J[0, c] != 0.0 or J[1, c] != 0.0 or J[2, c] != 0.0):
@@ -311,55 +340,61 @@ def own_slots_one(columns, D, slot, own):
 
 
 @kernel
-def offset_one(columns, D, slot, n, root, x, P, r, offset):
+def offset_one(own, n, root, x, P, r, offset):
     """Fill `offset` (3,) with how far off a sensor's site is found to stand: its root times the smoothed errors."""
     for c in range(3):
         offset[c] = 0.0
-    if columns[0] < 0:
-        return
     for c in range(3):
-        q = D + slot[columns[0] + c]
-        error = x[q]
+        error = x[own[3 + c]]
         for j in range(n):
-            error += P[q, j] * r[j]
+            error += P[c, j] * r[j]
         for i in range(3):
             offset[i] += root[i, c] * error
 
 
 @kernel
-def live_one(b, since, until, live):
-    """Fill `live` with the shared errors that block b can tell of: of sensors that spoke before and speak again."""
+def live_one(awake, live):
+    """Fill `live` with the shared errors that are awake (B,) in a block; return how many they are."""
     n = 0
-    for c in range(since.shape[0]):
-        if since[c] <= b <= until[c]:
+    for c in range(awake.shape[0]):
+        if awake[c]:
             live[n] = c
             n += 1
     return n
 
 
 @kernel
-def between_one(rows, use, way, sensors, since, until):
-    """Fill the first and the last block (B,) in which the sensor of each shared error is used."""
-    B = since.shape[0]
-    for c in range(B):
-        since[c] = way.rows.shape[0]
-        until[c] = -1
-    own = np.zeros(OWN, dtype=np.int64)
+def says_one(rows, i):
+    """Return whether a row says anything."""
+    return rows.kind[i] != TICK and not np.isnan(rows.z[i, 0])
+
+
+@kernel
+def awake_one(rows, way, sensors, own, awake):
+    """Mark in which blocks each shared error is awake (blocks, B): between two words of its sensor that it connects."""
+    B = awake.shape[1]
+    last, block = np.zeros(B, dtype=np.int64), np.full(B, -1)
     for k in range(way.time_us.shape[0]):
+        b = k // BLOCK
         for i in range(way.rows[k], way.rows[k + 1]):
-            if use[i]:
-                own_columns_one(sensors.columns[rows.sensor[i]], 0, own)
-                for c in range(3, OWN):
-                    if own[c] >= 0:
-                        since[own[c]] = min(since[own[c]], k // BLOCK)
-                        until[own[c]] = max(until[own[c]], k // BLOCK)
+            if not says_one(rows, i):
+                continue
+            own_columns_one(sensors.columns[rows.sensor[i]], 0, own)
+            for q in range(3, OWN):
+                c = own[q]
+                if c < 0:
+                    continue
+                if block[c] >= 0 and (way.time_us[k] - last[c]) * 1e-6 < FORGOTTEN * sensors.tau_s[sensors.clock[c]]:
+                    awake[block[c] : b, c] = True
+                awake[b, c] = True
+                last[c], block[c] = way.time_us[k], b
 
 
 @kernel
 def regather_one(D, before, n_before, after, n_after, prior, x, P, x_room, P_room):
     """Bring (x, P) from the live errors `before` to those `after`; a new one has mean 0 and variance `prior`.
 
-    One that is left behind is never spoken of again on this way: leaving it out is exact.
+    One that is left behind is not spoken of again before it is forgotten: leaving it out is exact but for rounding.
     """
     old = np.empty(n_after, dtype=np.int64)
     for q in range(n_after):
@@ -381,41 +416,8 @@ def regather_one(D, before, n_before, after, n_after, prior, x, P, x_room, P_roo
 
 
 @kernel
-def plausible_rows(rows, use, scale, way, sensors, P, nis):
-    """Fill `nis` of the rows that are not used: against the smoothed way, shared errors as unknown as before."""
-    H, y, v = np.zeros((3, OWN)), np.zeros(3), np.zeros(3)
-    R, L = np.zeros((3, 3)), np.zeros((3, 3))
-    own, site = np.zeros(OWN, dtype=np.int64), np.zeros(3)
-    for k in range(way.time_us.shape[0]):
-        for i in range(way.rows[k], way.rows[k + 1]):
-            s = rows.sensor[i]
-            if use[i] or rows.kind[i] == TICK or np.isnan(rows.z[i, 0]):
-                continue
-            own_columns_one(sensors.columns[s], 0, own)
-            for c in range(3):
-                site[c] = rows.site[i, c]
-            m = linearise_one(way.state[k], rows.kind[i], rows.z[i], rows.cov[i], site, rows.root[i], scale[s], H, y, R)
-            for r in range(m):
-                for q in range(m):
-                    for c in range(3):
-                        for d in range(3):
-                            R[r, q] += H[r, c] * P[k, c, d] * H[q, d]
-                    for c in range(3, OWN):
-                        if own[c] >= 0:
-                            R[r, q] += H[r, c] * sensors.variance[own[c]] * H[q, c]
-            cholesky_one(R, m, L)
-            nis[i] = np.inf if m == 0 else 0.0
-            for r in range(m):
-                e = y[r]
-                for q in range(r):
-                    e -= L[r, q] * v[q]
-                v[r] = e / L[r, r]
-                nis[i] += v[r] * v[r]
-
-
-@kernel
-def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
-    """Smooth a table: fill x (T, 6), P (T, 6, 6), and `nis` (n,) of every used row against all the others.
+def smooth_rows(rows, use, scale, way, sensors, wanted, x, P, nis, foreseen, offset):
+    """Smooth a table: fill x (T, 6), P (T, 6, 6) if it is `wanted`, and `nis` (n,) of every row against all the others.
 
     `use` (n,) are the rows to believe, `scale` (S,) the factor on each sensor's noise. `foreseen` (n,) is the
     log-likelihood of each used row given those before it. `offset` (n, 3) is how far off the site of each sighting is
@@ -424,15 +426,24 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
     T = way.time_us.shape[0]
     B = sensors.variance.shape[0]
     D = 9 if np.any(way.code == 1) else 6
-    N = D + B
     n_blocks = (T + BLOCK - 1) // BLOCK
-    most = 1
+    own, site = np.zeros(OWN, dtype=np.int64), np.zeros(3)
+    awake = np.zeros((n_blocks, B), dtype=np.bool_)
+    awake_one(rows, way, sensors, own, awake)
+    live, was = np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64)
+    slot = np.zeros(B, dtype=np.int64)
+    most, N = 1, D
     for b in range(n_blocks):
         most = max(most, way.rows[min((b + 1) * BLOCK, T)] - way.rows[b * BLOCK])
+        N = max(N, D + live_one(awake[b], live))
     kept = Kept(
         np.zeros((most, 3, OWN)), np.zeros((most, 3, N)), np.zeros((most, 3, 3)), np.zeros((most, 3)),
-        np.zeros(most, dtype=np.int64), np.zeros((BLOCK, N)), np.zeros((BLOCK, N, N)), np.zeros((BLOCK, D, D)),
-        np.ones((BLOCK, N)),
+        np.zeros(most, dtype=np.int64), np.zeros((most, 3, N)), np.zeros((BLOCK, N)), np.zeros((BLOCK, D, N)),
+        np.zeros((BLOCK, D, D)), np.ones((BLOCK, N)),
+    )  # fmt: skip
+    room = Room(
+        np.zeros((6, N)), np.zeros(3), np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)),
+        np.zeros((3, OWN)), np.zeros(OWN, dtype=np.int64),
     )  # fmt: skip
     x_laid, P_laid = np.zeros((n_blocks, N)), np.zeros((n_blocks, N, N))
     xf, Pf = np.zeros(N), np.zeros((N, N))
@@ -445,17 +456,12 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
             level, rise = first[1 + 2 * block] ** 2, first[2 + 2 * block] ** 2
             for j in range(3):
                 Pf[3 * block + i, 3 * block + j] = turned_one(level, rise, up, i, j)
-    since, until = np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64)
-    between_one(rows, use, way, sensors, since, until)
-    live, was = np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64)
-    slot = np.zeros(B, dtype=np.int64)
     n, n_was = D, D
     x_room, P_room, nothing = np.zeros(N), np.zeros((N, N)), np.zeros(B)
     r, Y = np.zeros(N), np.zeros((N, N))
-    g, G, room = np.zeros((4, N)), np.zeros((6, N)), np.zeros((D, N))
+    D_room = np.zeros((D, N))
     phi = np.zeros(sensors.tau_s.shape[0])
-    Q, R, y = np.zeros((D, D)), np.zeros((3, 3)), np.zeros(3)
-    own, site = np.zeros(OWN, dtype=np.int64), np.zeros(3)
+    Q = np.zeros((D, D))
     for turn in range(2 * n_blocks):
         ahead = turn < n_blocks
         b = turn if ahead else 2 * n_blocks - 1 - turn
@@ -464,7 +470,7 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
         n_was = n
         for c in range(n_was - D):
             was[c] = live[c]
-        n = D + live_one(b, since, until, live)
+        n = D + live_one(awake[b], live)
         for c in range(n - D):
             slot[live[c]] = c
         if ahead:
@@ -493,37 +499,48 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
                 model_one(way.code[k], way.params[k], xf, dt, F, Q)
                 for c in range(n - D):
                     decay[D + c] = phi[sensors.clock[live[c]]]
-                step_one(F, Q, decay, n, xf, Pf, room)
+                step_one(F, Q, decay, n, xf, Pf, D_room)
                 for c in range(n - D):
                     Pf[D + c, D + c] += (1.0 - decay[D + c] ** 2) * sensors.variance[live[c]]
             for i in range(way.rows[k], way.rows[k + 1]):
                 at = i - base
                 kept.m[at] = 0
-                if not use[i]:
+                if not says_one(rows, i) or (ahead and not use[i]):
                     continue
                 s = rows.sensor[i]
+                H, W, L, v, y = kept.H[at], kept.W[at], kept.L[at], kept.v[at], room.y
                 own_slots_one(sensors.columns[s], D, slot, own)
                 for c in range(3):
                     site[c] = rows.site[i, c] + offset[i, c]
                 m = linearise_one(
-                    way.state[k], rows.kind[i], rows.z[i], rows.cov[i], site, rows.root[i], scale[s], kept.H[at], y, R
+                    way.state[k], rows.kind[i], rows.z[i], rows.cov[i], site, rows.root[i], scale[s], H, y, room.R
                 )
-                if rows.kind[i] == LINE_OF_SIGHT and m > 0:
+                kept.m[at] = m
+                if m == 0:
+                    nis[i] = np.inf
+                    continue
+                if rows.kind[i] == LINE_OF_SIGHT:
                     # y is meant from where the site was stated: H C^-1 offset, with H[:, 3:6] = -H[:, :3] C.
                     for q in range(m):
                         for c in range(3):
-                            y[q] -= kept.H[at, q, c] * offset[i, c]
-                kept.m[at] = m
-                if m > 0:
-                    foreseen[i] = absorb_one(
-                        n, xf, Pf, way.state[k], kept.H[at], own, m, R, y, kept.W[at], kept.L[at], kept.v[at]
-                    )  # fmt: skip
+                            y[q] -= H[q, c] * offset[i, c]
+                likelihood = foresee_one(n, xf, Pf, way.state[k], H, own, m, room.R, y, room.S, W, L, v)
+                if use[i]:
+                    absorb_one(n, xf, Pf, m, W, v)
+                    foreseen[i] = likelihood
             if ahead:
                 continue
             for i in range(n):
                 kept.x[k - low, i] = xf[i]
+            for i in range(D):
                 for j in range(n):
                     kept.P[k - low, i, j] = Pf[i, j]
+            for i in range(way.rows[k], way.rows[k + 1]):
+                columns = sensors.columns[rows.sensor[i]]
+                if kept.m[i - base] > 0 and rows.kind[i] == LINE_OF_SIGHT and columns[0] >= 0:
+                    for c in range(3):
+                        for j in range(n):
+                            kept.site[i - base, c, j] = Pf[D + slot[columns[0]] + c, j]
         if ahead:
             continue
         for k in range(high - 1, low - 1, -1):
@@ -533,26 +550,27 @@ def smooth_rows(rows, use, scale, way, sensors, x, P, nis, foreseen, offset):
                 for j in range(n):
                     s += PD[i, j] * r[j]
                 x[k, i] = s
-                times_one(PD[i], Y, n, G[i])
-            for i in range(6):
-                for j in range(i + 1):
-                    s = PD[i, j]
-                    for q in range(n):
-                        s -= G[i, q] * PD[j, q]
-                    P[k, i, j] = s
-                    P[k, j, i] = s
-            for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
-                at = i - base
-                if kept.m[at] > 0 and rows.kind[i] == LINE_OF_SIGHT:
-                    offset_one(
-                        sensors.columns[rows.sensor[i]], D, slot, n, rows.root[i], kept.x[k - low], PD, r, offset[i]
-                    )  # fmt: skip
+            if wanted:
+                for i in range(6):
+                    times_one(PD[i], Y, n, room.g[i])
+                for i in range(6):
+                    for j in range(i + 1):
+                        s = PD[i, j]
+                        for q in range(n):
+                            s -= room.g[i, q] * PD[j, q]
+                        P[k, i, j] = s
+                        P[k, j, i] = s
+            for i in range(way.rows[k], way.rows[k + 1]):
+                if kept.m[i - base] > 0 and rows.kind[i] == LINE_OF_SIGHT:
+                    own_slots_one(sensors.columns[rows.sensor[i]], D, slot, own)
+                    if own[3] >= 0:
+                        offset_one(own, n, rows.root[i], kept.x[k - low], kept.site[i - base], r, offset[i])
             for i in range(way.rows[k + 1] - 1, way.rows[k] - 1, -1):
                 at = i - base
                 if kept.m[at] > 0:
                     own_slots_one(sensors.columns[rows.sensor[i]], D, slot, own)
                     nis[i] = recall_one(
-                        n, kept.H[at], own, kept.m[at], kept.W[at], kept.L[at], kept.v[at], r, Y, g
+                        n, kept.H[at], own, kept.m[at], kept.W[at], kept.L[at], kept.v[at], use[i], r, Y, room
                     )  # fmt: skip
             if k > 0:
-                recall_step_one(kept.F[k - low], kept.decay[k - low], n, r, Y, room)
+                recall_step_one(kept.F[k - low], kept.decay[k - low], n, r, Y, D_room)

@@ -80,13 +80,11 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
         rounds += 1
         nis = np.full(len(table), np.nan)
         way = kernels.Way(track.time_us, state, code, params, first)
-        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen, offset)
+        kernels.smooth_rows(rows, use, scale, way, sensors, True, out_state, out_cov, nis, foreseen, offset)
         moved = np.abs(out_state[:, :3] - state[:, :3]) / np.sqrt(np.diagonal(out_cov, axis1=1, axis2=2)[:, :3])
         state, cov = out_state.copy(), out_cov.copy()
         settled = rounds == ROUNDS or (rounds > 1 and float(np.percentile(moved, 99.0)) < SETTLED)
         if not settled:
-            back = way._replace(state=state)
-            kernels.plausible_rows(rows, use, scale, back, sensors, cov, nis)
             refused = ~use & inside & sensors.starts[table.sensor_id]
             use = (use & (nis <= gate[size])) | (refused & (rounds == 1) & (nis <= near[size]))
             scale = _noise(table.sensor_id, sensors.starts, scale, nis, size, use)
@@ -126,7 +124,7 @@ def _alone(
     nis, foreseen, offset = np.empty(len(table)), np.empty(len(table)), np.zeros((len(table), 3))
     widened = rows._replace(cov=rows.cov + shared)
     widened.cov.flags.writeable = False  # as in a table: one layout for the kernel
-    kernels.smooth_rows(widened, use, scale, way, lone, state, cov, nis, foreseen, offset)
+    kernels.smooth_rows(widened, use, scale, way, lone, False, state, cov, nis, foreseen, offset)
     return state
 
 
