@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from dronetrack.errors import InputError
 
+FURTHEST_US = 2**53  # 285 years from 1970, either way: up to there float64 holds each microsecond
+
 
 def column(
     name: str,
@@ -70,6 +72,42 @@ def column(
         _check_values(name, out, low, high, nan=nan)
     elif wanted.kind in "iu" and out.size and (out.min() < low or out.max() > high):
         raise InputError(f"{name} must lie in [{low:g}, {high:g}]; got {out.min()} .. {out.max()}.")
+    return out
+
+
+def time_column(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+    """Check a column of times as `column` does, and that each lies within `FURTHEST_US` of 1970.
+
+    Parameters
+    ----------
+    name, values, shape
+        As in `column`. [us, UTC]
+
+    Returns
+    -------
+    ndarray of int64
+        Read-only, C order; differences of any two cannot overflow.
+
+    Raises
+    ------
+    InputError
+        If the type or shape is wrong, or a time is too far away.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=FURTHEST_US)
+    datetime.datetime(2255, 6, 5, 23, 47, 34, 740992)
+    >>> time_column("time_us", [0, FURTHEST_US], (None,)).tolist()
+    [0, 9007199254740992]
+    """
+    out = column(name, values, np.int64, shape)
+    if out.size and (out.min() < -FURTHEST_US or out.max() > FURTHEST_US):
+        row = tuple(np.argwhere((out < -FURTHEST_US) | (out > FURTHEST_US))[0])
+        raise InputError(
+            f"{name} must lie in the years 1685 to 2254; row {row[0]} is {out[row]} us since 1970. "
+            "Are these nanoseconds?"
+        )
     return out
 
 
