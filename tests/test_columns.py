@@ -19,6 +19,14 @@ def test_a_column_that_is_right_already_is_not_copied():
     assert column("x_m", ready, np.float64, (None,)) is ready
 
 
+def test_a_column_that_is_not_kept_is_a_read_only_view():
+    theirs = np.array([1.0, 2.0])
+    out = column("x_m", theirs, np.float64, (None,), kept=False)
+    assert np.shares_memory(out, theirs)
+    assert theirs.flags.writeable
+    assert not out.flags.writeable
+
+
 def test_strided_and_float32_become_one_layout():
     for came in (np.arange(10.0)[::2], np.arange(5, dtype=np.float32), np.asfortranarray(np.ones((2, 3)))):
         out = column("x", came, np.float64, tuple([None] * came.ndim))
