@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +13,7 @@ from dronetrack.kernels import bank as kernels
 from dronetrack.kernels import mixtures, unscented
 from dronetrack.kernels.motion import VELOCITY
 from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.threads import on_all_cores
 
 Floats = NDArray[np.float64]
 
@@ -628,17 +627,12 @@ def in_slices(
     step = -(-n // (n_threads * kernels.BLOCK)) * kernels.BLOCK
     slices = [(first, min(first + step, n)) for first in range(0, n, step)]
     if check:
-        bad = [row for row in _pool(n_threads).map(lambda part: kernels.check_rows(*part, *check), slices) if row >= 0]
+        bad = [row for row in on_all_cores(lambda part: kernels.check_rows(*part, *check), slices) if row >= 0]
         if bad:
             return bad[0]
     kernel(0, 0, *arguments)  # compiled here, once
-    results = list(_pool(n_threads).map(lambda part: kernel(*part, *arguments), slices))
+    results = on_all_cores(lambda part: kernel(*part, *arguments), slices)
     return -1 if results[0] is None else max(results)
-
-
-@cache
-def _pool(n_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="dronetrack-bank")
 
 
 def _stride(n: int) -> int:
