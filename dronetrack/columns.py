@@ -77,12 +77,12 @@ def column(
     return out
 
 
-def time_column(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+def time_column(name: str, values: ArrayLike, shape: tuple[int | None, ...], *, kept: bool = True) -> NDArray[np.int64]:
     """Check a column of times as `column` does, and that each lies within `FURTHEST_US` of 1970.
 
     Parameters
     ----------
-    name, values, shape
+    name, values, shape, kept
         As in `column`. [us, UTC]
 
     Returns
@@ -103,7 +103,7 @@ def time_column(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
     >>> time_column("time_us", [0, FURTHEST_US], (None,)).tolist()
     [0, 9007199254740992]
     """
-    out = column(name, values, np.int64, shape)
+    out = column(name, values, np.int64, shape, kept=kept)
     if out.size and (out.min() < -FURTHEST_US or out.max() > FURTHEST_US):
         row = tuple(np.argwhere((out < -FURTHEST_US) | (out > FURTHEST_US))[0])
         raise InputError(

@@ -81,15 +81,15 @@ def filter_sequence(
     d = motion.state_size
     state = column("mean", mean, np.float64, (d,), nan=False)
     spread = column("cov", cov, np.float64, (d, d), nan=False)
-    times = time_column("time_us", time_us, (None,))
+    times = time_column("time_us", time_us, (None,), kept=False)
     before = time_column("start_us", [start_us], (1,))
     n = len(times)
-    z = column("position", position, np.float64, (n, 3))
+    z = column("position", position, np.float64, (n, 3), kept=False)
     noise = np.asarray(position_cov, dtype=np.float64)
     noise = column("position_cov", noise[None] if noise.ndim == 2 else noise, np.float64, (None, 3, 3), nan=False)
     if len(noise) not in (1, n):
         raise InputError(f"position_cov must be (3, 3) or ({n}, 3, 3); got {noise.shape}.")
-    if np.any(np.diff(times, prepend=before) < 0):
+    if n and (times[0] < before[0] or (times[1:] < times[:-1]).any()):
         raise OrderError("times must not decrease, nor start before start_us; sort the rows by time.")
     check_covariances("cov", spread[None])
     check_covariances("position_cov", noise, of="row")
