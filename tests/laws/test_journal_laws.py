@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from journals import ABOUT, READER, START_US, abandon, rows, same_rows, small_journal
 
+from dronetrack.columns import FURTHEST_US
 from dronetrack.errors import DronetrackError, FormatError, NotAuthorisedError
 from dronetrack.journal import Journal, purge, read_accesses, read_journal, verify_journal
 from dronetrack.journal.records import PREAMBLE
@@ -70,7 +71,7 @@ def tables(draw):
         return draw(arrays.arrays(dtype, (n, *shape), elements=elements))
 
     return Measurements(
-        time_us=np.sort(column(np.int64, (), st.integers(-(2**62), 2**62))),
+        time_us=np.sort(column(np.int64, (), st.integers(-FURTHEST_US, FURTHEST_US))),
         sensor_id=column(np.int32, (), st.integers(0, len(sensors) - 1)),
         kind=column(np.int8, (), st.integers(0, 3)),
         z=column(np.float64, (3,), bits),
