@@ -128,7 +128,7 @@ class Frames:
         if system_id is not None:
             mine &= self.system_id == system_id
         rows = np.flatnonzero(mine)
-        cursor = np.zeros(len(self.dialect.widths), dtype=np.int64)
+        cursor = np.zeros(identity + 1, dtype=np.int64)
         content = self._gathered(rows, cursor, len(rows) * self.dialect.widths[identity])
         return content.view(self.dialect.layout(identity)), rows
 
@@ -146,7 +146,7 @@ class Frames:
         first = np.flatnonzero(np.diff(self.message[order], prepend=-1))
         ids, counts = self.message[order[first]], np.diff(first, append=len(order))
         stops = np.cumsum(counts * self.dialect.widths[ids])
-        cursor = np.zeros(len(self.dialect.widths), dtype=np.int64)
+        cursor = np.zeros(int(ids[-1]) + 1, dtype=np.int64)
         cursor[ids] = stops - counts * self.dialect.widths[ids]
         content = self._gathered(slice(None), cursor, stops[-1])
         parts = zip(ids.tolist(), np.split(content, stops[:-1]), np.split(order, first[1:]), strict=True)
