@@ -1,7 +1,7 @@
-"""What are the drones saying right now? A link: bytes from a socket or a serial line become batches of frames.
+"""How do bytes come off a link? From a socket or a serial line, in a thread of its own, to batches of frames.
 
-A thread of its own reads the link, stamps what came, decodes it and writes the recording, so that neither stamps nor
-recording wait for whoever works on the batches. This is the one place where the library reads a wall clock.
+The thread reads the link, stamps what came, decodes it and writes the recording, so that neither stamps nor recording
+wait for whoever works on the batches. This is the one place where the library reads a wall clock.
 """
 
 import contextlib
@@ -244,6 +244,8 @@ class Link:
 
     def _run(self) -> None:
         try:
+            # The first call loads compiled code, or even compiles; what came meanwhile would be stamped late.
+            self._decoder.update(b"")
             wait_s = BACKOFF_FIRST_S
             while not self._closed.is_set():
                 peer = self._connected()
