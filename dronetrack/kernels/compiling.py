@@ -11,8 +11,9 @@ The classes extend those of numba that its own pipeline is made of, and override
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
+from numba import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
 from numba.core.registry import CPUDispatcher
@@ -73,8 +74,8 @@ class KernelCompiler(Compiler):
         self.state.flags = QuickFlags(self.state.flags)
 
     def compile_extra(self, func: Callable) -> Any:
-        """Compile with little garbage collection: of a million objects most stay to the end."""
-        with _seldom_collected():
+        """Compile with little garbage collection, of a million objects most stay to the end, and with a memory."""
+        with _seldom_collected(), _remembering(self.state.typingctx):
             return super().compile_extra(func)
 
     def define_pipelines(self) -> list:
@@ -94,9 +95,42 @@ class PartCompiler(KernelCompiler):
 
 
 @contextlib.contextmanager
+def _remembering(context: Any) -> Iterator[None]:
+    """Let the typing context remember what `x * y` is for two floats: numba tries all it knows at every one."""
+    resolve = getattr(context, "_resolve_user_function_type", None)
+    if resolve is None or isinstance(resolve, _Memory):
+        yield
+        return
+    context._resolve_user_function_type = _Memory(context, resolve)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        del context._resolve_user_function_type  # noqa: SLF001
+
+
+class _Memory:
+    """Signatures of the calls of built-in functions, by function and types; those of kernels numba keeps itself."""
+
+    signatures: ClassVar[dict[tuple, Any]] = {}
+
+    def __init__(self, context: Any, resolve: Callable) -> None:
+        self.context, self.resolve = context, resolve
+
+    def __call__(self, func: Any, args: tuple, kws: Any, *more: Any) -> Any:
+        """Return the signature, or None."""
+        function = self.context._lookup_global(func) or func  # noqa: SLF001
+        if not isinstance(function, types.Function) or kws or more:
+            return self.resolve(func, args, kws, *more)
+        known = self.signatures.get((function, args))
+        if known is None:
+            known = self.signatures[function, args] = self.resolve(func, args, kws)
+        return known
+
+
+@contextlib.contextmanager
 def _seldom_collected() -> Iterator[None]:
     before = gc.get_threshold()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(500_000, 50, 100)
     try:
         yield
     finally:
