@@ -146,7 +146,11 @@ def _fuse(options: argparse.Namespace) -> int:
 def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
     with _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
+        from dronetrack.warm import is_warm, warm_up
 
+        if not is_warm("fusion"):
+            tell("compiling the kernels, this once", 0.0)
+            warm_up(["fusion"])
         fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
         tell("writing the track and drawing the map", 0.85)
         files = fusion.write(out, also={"map.png": lambda path: draw(fusion, path)} if draw else None)
