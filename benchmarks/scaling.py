@@ -24,7 +24,7 @@ import psutil  # comes with Dask
 
 import dronetrack as dt
 from dronetrack.bench import Case, Job
-from dronetrack.bench.machine import versions
+from dronetrack.bench.versions import versions
 from dronetrack.bench.racing import race
 from dronetrack.leaderboard import default_tracker
 from dronetrack.scale import map_logs, monte_carlo

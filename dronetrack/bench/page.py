@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from dronetrack.bench import plots
+from dronetrack.bench.judging import rate, ratio, times_s
 from dronetrack.bench.plots import seconds, short
-from dronetrack.bench.run import rate, ratio, times_s
 
 Entry = dict[str, Any]
 
@@ -211,6 +211,7 @@ def head_lines(document: Entry) -> list[str]:
         f"{where['system']}, Python {where['python']}, {packages}",
         METHOD,
     ]
+    lines += [f"Not finished: {', '.join(document['left'])} are left."] if document["left"] else []
     busy = where["load"] > where["cores"]
     lines += ["The machine was busy with other work: times by the wall are too long."] if busy else []
     return lines + (["A quick run: small sizes, few rounds."] if document["quick"] else [])
@@ -222,14 +223,11 @@ def _goal_table(document: Entry) -> str:
         for goal in workload["goals"]:
             what, wanted, measured = goal_words(goal)
             word = goal["verdict"]
-            profile = (
-                f" Profile: <code>{escape(goal['profile'])}</code>" if "profile" in goal and word == "missed" else ""
-            )
             rows.append(
                 f'<tr><td><a href="#{workload["name"]}">{workload["name"]}</a></td><td>{escape(what)}</td>'
                 f'<td class="n">{wanted}</td><td class="n">{measured}</td>'
                 f'<td class="{word.split()[0]}">{SIGNS[word]} {word}</td>'
-                f"<td>{escape(goal['reason'])}{profile}</td></tr>"
+                f"<td>{escape(goal['reason'])}</td></tr>"
             )
     head = '<tr><th>workload<th>what<th class="n">goal<th class="n">measured<th>verdict<th>why</tr>'
     return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
@@ -314,9 +312,8 @@ def markdown_page(document: Entry) -> str:
     for workload in document["workloads"]:
         for goal in workload["goals"]:
             what, wanted, measured = goal_words(goal)
-            profile = f" Profile: `{goal['profile']}`" if "profile" in goal and goal["verdict"] == "missed" else ""
             verdict = f"{SIGNS[goal['verdict']]} {goal['verdict']}"
-            lines.append(_line(workload["name"], what, wanted, measured, verdict, goal["reason"] + profile))
+            lines.append(_line(workload["name"], what, wanted, measured, verdict, goal["reason"]))
     for workload in document["workloads"]:
         lines += ["", f"## {workload['name']}", "", workload["question"], ""]
         lines += [f"- {one}" for one in figure_lines(workload)]

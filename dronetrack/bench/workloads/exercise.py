@@ -110,8 +110,7 @@ WORKLOAD = Workload(
     goals=(
         Goal("budapest_nadlac", "seconds", FILTER, at_most=2.0),
         Goal("budapest_nadlac", "seconds", SMOOTH, at_most=2.0,
-             why="Smoothing solves for the sensors' errors as well and needs four rounds over 229,023 rows.",
-             profile="dronetrack bench exercise, then python -m cProfile -s cumtime on dronetrack.smooth"),
+             why="Smoothing solves for the sensors' errors as well, in rounds over all rows."),
         Goal("recorded exercise", "figure", "median_m", at_most=1.5),
         Goal("recorded exercise", "figure", "p95_m", at_most=6.0),
         Goal("recorded exercise", "figure", "in_ellipse_95_share", at_least=0.92, at_most=0.98),
