@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dronetrack.bench.racing import speed_ratio
+from dronetrack.bench.racing import speed_ratios
 from dronetrack.bench.workload import Goal
 
 Document = dict[str, Any]
@@ -24,9 +24,14 @@ def rate(job: Document) -> float:
 
 def ratio(case: Document, one: str, other: str) -> float:
     """Return how many times as fast one job of a case is as another: by the wall if either is timed so."""
+    return statistics.median(round_ratios(case, one, other))
+
+
+def round_ratios(case: Document, one: str, other: str) -> list[float]:
+    """Return how many times as fast one job of a case was as another in each round."""
     a, b = case["jobs"][one], case["jobs"][other]
     clock = "cpu_s" if a["clock"] == b["clock"] == "cpu" else "wall_s"
-    return speed_ratio(a[clock], a["amount"], b[clock], b["amount"])
+    return speed_ratios(a[clock], a["amount"], b[clock], b["amount"])
 
 
 def judge(goal: Goal, workload: Document) -> Document:

@@ -156,6 +156,8 @@ def goal_words(goal: Entry) -> tuple[str, str, str]:
                 return f"{short(value)}x"
             case "share":
                 return f"{short(100.0 * value)} %"
+            case "figure" if goal["of"].endswith("_share"):
+                return f"{short(100.0 * value)} %"
             case "seconds":
                 return seconds(value)
             case "rate":
@@ -167,8 +169,11 @@ def goal_words(goal: Entry) -> tuple[str, str, str]:
         if "against" in goal
         else goal["of"]
     )
-    bounds = [f"{sign} {write(value)}" for sign, value in (("≥", low), ("≤", high)) if value is not None]
-    return f"{goal['case']}: {what}", " and ".join(bounds), "" if measured is None else write(measured)
+    if low is not None and high is not None:
+        wanted = write(low) if low == high else f"{write(low)} to {write(high)}"
+    else:
+        wanted = f"≤ {write(high)}" if low is None else f"≥ {write(low)}"
+    return f"{goal['case']}: {what}", wanted, "" if measured is None else write(measured)
 
 
 def html_page(document: Entry) -> str:

@@ -106,8 +106,8 @@ def _settled(seconds: list[float]) -> bool:
     return high - low < SETTLED * middle
 
 
-def speed_ratio(one_s: list[float], one_amount: float, other_s: list[float], other_amount: float) -> float:
-    """Say how many times as fast one is as the other: the median over rounds, so that load falls out of it.
+def speed_ratios(one_s: list[float], one_amount: float, other_s: list[float], other_amount: float) -> list[float]:
+    """Say how many times as fast one is as the other, round by round, so that load falls out of it.
 
     Parameters
     ----------
@@ -118,13 +118,12 @@ def speed_ratio(one_s: list[float], one_amount: float, other_s: list[float], oth
 
     Returns
     -------
-    float
+    list of float
         Rate of one over rate of the other.
 
     Examples
     --------
-    >>> speed_ratio([1.0, 2.0, 1.0], 10.0, [2.0, 4.0, 9.0], 1.0)
-    20.0
+    >>> speed_ratios([1.0, 2.0, 1.0], 10.0, [2.0, 4.0, 9.0], 1.0)
+    [20.0, 20.0, 90.0]
     """
-    ratios = [b / a for a, b in zip(one_s, other_s, strict=True)]
-    return statistics.median(ratios) * one_amount / other_amount
+    return [b / a * one_amount / other_amount for a, b in zip(one_s, other_s, strict=True)]

@@ -21,8 +21,8 @@ from dronetrack.leaderboard.machine import load, machine
 Document = dict[str, Any]
 Tell = Callable[[str], object]
 
-ROUNDS, QUICK_ROUNDS = 9, 5
-BUDGET_S, QUICK_BUDGET_S = 8.0, 3.0
+ROUNDS, QUICK_ROUNDS = 21, 7
+BUDGET_S, QUICK_BUDGET_S = 6.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
