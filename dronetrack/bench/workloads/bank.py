@@ -22,6 +22,7 @@ SLOW, BATCHED = (4, 250), (10_000, 20)
 PEERS = {
     "filterpy": SLOW,
     "stonesoup": (1, 100),
+    "gri_kalman": (1, 200),
     "simdkalman": BATCHED,
     "kalbee": BATCHED,
     "dynamax": BATCHED,

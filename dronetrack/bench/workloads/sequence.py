@@ -16,6 +16,7 @@ TOLERANCE = {"mean": (0.0, 1e-4), "cov": (1e-7, 1e-7)}
 PEERS = {
     "filterpy": 5_000,
     "stonesoup": 300,
+    "gri_kalman": 500,
     "simdkalman": 1_000,
     "kalbee": 2_000,
     "dynamax": 50_000,

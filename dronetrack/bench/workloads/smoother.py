@@ -14,7 +14,7 @@ BANK, MANY, LONG = "dronetrack.smooth_bank", "dronetrack.smooth_sequences", "dro
 TOLERANCE = {"mean": (0.0, 1e-4), "cov": (1e-6, 1e-6)}
 UPPER = np.triu_indices(6)
 # What is enough for a peer: sequences and steps of the bank, and steps of the long sequence.
-PEERS = {"filterpy": (20, 2_000), "stonesoup": (4, 200), "simdkalman": (4_000, 500)}
+PEERS = {"filterpy": (20, 2_000), "stonesoup": (4, 200), "gri_kalman": (4, 500), "simdkalman": (4_000, 500)}
 
 
 def _filtered_bank(problem: Drives) -> tuple[np.ndarray, np.ndarray]:
