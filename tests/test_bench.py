@@ -18,11 +18,12 @@ from dronetrack.bench.command import wanted_peers, wanted_workloads
 from dronetrack.bench.guard import losses, read_baseline
 from dronetrack.bench.judging import judge, ratio, ratios, times_s
 from dronetrack.bench.keeping import remember
-from dronetrack.bench.page import goal_words, markdown_page
+from dronetrack.bench.markdown import markdown_page
 from dronetrack.bench.peers import filterpy
 from dronetrack.bench.problems import MOTION, draw_drives
 from dronetrack.bench.profiling import profile
 from dronetrack.bench.racing import race
+from dronetrack.bench.words import goal_words
 from dronetrack.cli import main
 from dronetrack.errors import FormatError, InputError
 from dronetrack.sequence import filter_sequence

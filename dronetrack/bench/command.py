@@ -9,9 +9,9 @@ from typing import Any
 
 from dronetrack.bench.guard import GROSS, guard, renew_baseline
 from dronetrack.bench.keeping import read_run, remember, write
-from dronetrack.bench.page import goal_words
 from dronetrack.bench.peers import DISTRIBUTIONS
 from dronetrack.bench.run import Document, run
+from dronetrack.bench.words import goal_words
 from dronetrack.bench.workload import Workload
 from dronetrack.bench.workloads import workloads
 from dronetrack.errors import InputError

@@ -130,3 +130,13 @@ def ratios(workloads: Sequence[Document]) -> dict[str, float]:
                 for other in others:
                     found[f"{workload['name']} / {case['name']} / {one} / {other}"] = ratio(case, one, other)
     return found
+
+
+def timed(case: Document) -> dict[str, Document]:
+    """Return the jobs of a case that were timed, by name."""
+    return {name: job for name, job in case["jobs"].items() if "wall_s" in job}
+
+
+def first_of_ours(case: Document) -> str | None:
+    """Return which job of ours the others of a case are compared with: the first."""
+    return next((name for name, job in timed(case).items() if job["role"] == "ours"), None)

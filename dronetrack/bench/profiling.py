@@ -56,13 +56,15 @@ class Spent:
         return max(self.user + self.system, 1e-9)
 
 
-def profile(run: Callable[[], object]) -> Document:
+def profile(run: Callable[[], object], *, waits: bool = True) -> Document:
     """Say where the time of a job goes.
 
     Parameters
     ----------
     run : callable
         Does it once, warm.
+    waits : bool, optional
+        Whether waiting is its own: not for what is timed by the processor, which waits for others only.
 
     Returns
     -------
@@ -80,15 +82,15 @@ def profile(run: Callable[[], object]) -> Document:
             run()
         after = _now()
     spent = Spent(*(b - a for a, b in zip(before, after, strict=True)))
-    return _told(spent, kernels, times) | {"top": _top(run)}
+    return _told(spent, kernels, times, waits=waits) | {"top": _top(run)}
 
 
-def _told(spent: Spent, kernels: dict[str, Stopwatch], times: int) -> Document:
+def _told(spent: Spent, kernels: dict[str, Stopwatch], times: int, *, waits: bool) -> Document:
     compiled_s = sum(one.seconds for one in kernels.values())
     found: Document = {
         "kernel_share": min(compiled_s / spent.cpu, 1.0),
         "system_share": spent.system / spent.cpu,
-        "waiting_share": max(0.0, 1.0 - spent.cpu / spent.wall),
+        "waiting_share": max(0.0, 1.0 - spent.cpu / spent.wall) if waits else 0.0,
         "kernels": {
             name: {
                 "share": one.seconds / spent.cpu, "calls": one.calls / times, "gb_per_s": 1e-9 * one.bytes / one.seconds

@@ -132,7 +132,9 @@ def _case(case: Case, workload: Workload, about: Document, how: _Run) -> Documen
 
 def _profiles(case: Case, names: Sequence[str]) -> dict[str, Document]:
     """Profiles of jobs, and of figures that say what makes them."""
-    found = {name: profile(case.jobs[name].run) for name in names if name in case.jobs}
+    found = {
+        name: profile(case.jobs[name].run, waits=case.jobs[name].clock == "wall") for name in names if name in case.jobs
+    }
     return found | {name: case.causes[name]() for name in names if name in case.causes}
 
 

@@ -69,6 +69,7 @@ def fixes_of(problem: Drives, target: int) -> list[tuple[Ell, float]]:
 
 
 def velocity() -> ConstantVelocity:
+    """Make its model of the motion that all filters are given."""
     return ConstantVelocity(np.sqrt(MOTION.horizontal_psd))
 
 

@@ -11,7 +11,7 @@ from gri_kalman import IMM
 from gri_multitrack import MultiTracker
 from numpy.typing import NDArray
 
-from dronetrack.bench.peers.gri_kalman import velocity, fixes_of
+from dronetrack.bench.peers.gri_kalman import fixes_of, velocity
 from dronetrack.bench.problems import Drives
 
 Floats = NDArray[np.float64]
