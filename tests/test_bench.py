@@ -15,7 +15,7 @@ import pytest
 from dronetrack.bench import Case, Goal, Job, Setting, Workload, read_run, run, workloads, write
 from dronetrack.bench import peers as adapters
 from dronetrack.bench.command import wanted_peers, wanted_workloads
-from dronetrack.bench.guard import losses, read_baseline
+from dronetrack.bench.guard import losses, read_baseline, renew_baseline
 from dronetrack.bench.judging import judge, ratio, ratios, times_s
 from dronetrack.bench.keeping import remember
 from dronetrack.bench.markdown import markdown_page
@@ -168,6 +168,13 @@ def test_peer_that_is_not_installed_is_skipped_with_the_reason(monkeypatch):
     found, skipped = adapters.find_peers(["filterpy", "nobody"])
     assert set(found) == {"filterpy"}
     assert "not installed" in skipped["nobody"]
+
+
+def test_peer_that_needs_a_newer_python_is_skipped_with_that_reason(monkeypatch):
+    monkeypatch.setitem(adapters.PYTHONS, "filterpy", (9, 1))
+    found, skipped = adapters.find_peers(["filterpy"])
+    assert not found
+    assert skipped["filterpy"].startswith("needs Python 9.1, this is 3.")
 
 
 def test_peer_that_breaks_on_import_does_not_take_the_run_with_it(monkeypatch):
@@ -345,15 +352,15 @@ def spent_in_the_system():
 
 
 @pytest.mark.parametrize(
-    ("make", "limit"),
+    ("make", "waits", "limit"),
     [
-        (lambda: count, "Python"),
-        (lambda: lambda: time.sleep(0.02), "waiting"),
-        (spent_in_a_kernel, "arithmetic"),
+        (lambda: count, False, "Python"),
+        (lambda: lambda: time.sleep(0.02), True, "waiting"),
+        (spent_in_a_kernel, False, "arithmetic"),
     ],
 )
-def test_profile_finds_the_limit(make, limit):
-    found = profile(make())
+def test_profile_finds_the_limit(make, waits, limit):
+    found = profile(make(), waits=waits)
     assert found["limit"] == limit
     assert found["top"][0]["share"] > 0.5
     assert sum(found[f"{part}_share"] for part in ("kernel", "python", "system")) == pytest.approx(1.0, abs=0.02)
@@ -431,6 +438,18 @@ def test_guard_passes_what_is_no_gross_loss(monkeypatch):
     assert guarded(monkeypatch, [0.015, 0.015]) == (0, 1)
 
 
+def test_baseline_is_renewed_with_the_ratios_of_today(monkeypatch, tmp_path):
+    jobs = {"ours": sleeper(0.002, "ours"), "peer": sleeper(0.02), "limit: nap": sleeper(0.01, "limit")}
+    baseline = {"workloads": ["small"], "peers": [], "ratios": {"small / one / ours / peer": 1.0}}
+    monkeypatch.setattr("dronetrack.bench.guard.read_baseline", lambda: baseline)
+    monkeypatch.setattr("dronetrack.bench.guard.workloads", lambda: {"small": small([Case("one", jobs)])})
+    path, changes = renew_baseline(lambda _: None, path=tmp_path / "baseline.json")
+    written = json.loads(path.read_text())
+    assert written["workloads"] == ["small"]
+    assert written["ratios"].keys() == {"small / one / ours / peer"}
+    assert changes["small / one / ours / peer"] == (1.0, pytest.approx(10.0, rel=0.5))
+
+
 def test_baseline_names_what_is_there():
     baseline = read_baseline()
     assert set(baseline["workloads"]) <= set(workloads())
@@ -455,6 +474,13 @@ def test_workload_is_named_as_its_file_and_its_goals_are_measurable(name):
         assert (goal.at_least, goal.at_most) != (-math.inf, math.inf)
         assert bool(goal.against) == (goal.measure in ("ratio", "share"))
         assert goal_words({**judge(goal, {"cases": [], "skipped": {}, "unit": "things/s"})})[1]
+
+
+def test_goal_with_two_bounds_reads_as_a_range():
+    goal = Goal("one", "figure", "in_ellipse_95_share", at_least=0.93, at_most=0.97)
+    case = Case("one", figures={"in_ellipse_95_share": 0.952})
+    judged = run([small([case], goals=(goal,))])["workloads"][0]["goals"][0]
+    assert goal_words(judged) == ("one: in_ellipse_95_share", "93.0 % to 97.0 %", "95.2 %")
 
 
 def test_setting_gives_the_same_chance_each_time():

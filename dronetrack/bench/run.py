@@ -21,7 +21,7 @@ from dronetrack.leaderboard.machine import load, machine
 Document = dict[str, Any]
 Tell = Callable[[str], object]
 
-ROUNDS, QUICK_ROUNDS = 21, 7
+ROUNDS, QUICK_ROUNDS = 21, 5
 BUDGET_S, QUICK_BUDGET_S = 6.0, 2.5
 
 

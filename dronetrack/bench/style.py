@@ -50,6 +50,7 @@ code{font-size:.85em;overflow-wrap:anywhere}
 dt{margin-top:.3rem}.goals thead{display:none}.goals tr{display:grid;grid-template-columns:1fr auto;gap:0 .8rem;
 padding:.5rem 0;border-bottom:1px solid var(--line)}.goals td{border:0;padding:.05rem 0}
 .goals td:nth-child(2){grid-column:1/-1;order:-1;font-weight:600}.goals td.n{text-align:left}
+.goals td:empty{display:none}.tiles a{flex:1;min-width:0;padding:.6rem .7rem}
 .goals td[data-name]::before{content:attr(data-name) " ";color:var(--soft);font-weight:400}
 .goals td:nth-child(5){grid-column:1/-1}}
 @media print{body{font-size:9pt;padding:0;max-width:none}.wide{overflow:visible}table{font-size:7pt}svg{min-width:0}

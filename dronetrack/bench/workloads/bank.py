@@ -26,7 +26,7 @@ PEERS = {
     "simdkalman": BATCHED,
     "kalbee": BATCHED,
     "dynamax": BATCHED,
-    "torch_kf": BATCHED,
+    "torch_kf": (10_000, 5),
 }
 # State, covariance and clock in and out, z in, NIS, determinant and count out.
 BYTES_PER_STEP = 8 * (2 * (27 + 1) + 3 + 3)

@@ -15,7 +15,7 @@ HORIZON_S = 3600.0
 
 
 def _cases(setting: Setting) -> Iterator[Case]:
-    border, rng, n = Border.between("HU", "RO"), setting.rng(), setting.size(100, 20)
+    border, rng, n = Border.between("HU", "RO"), setting.rng(), setting.size(100, 10)
     for kind, draw in (("motorway", drives_on_motorway), ("country road", drives_on_country_roads)):
         drives = draw(border, n, HORIZON_S, rng)
         for knows in (True, False):
@@ -26,7 +26,7 @@ def _case(name: str, border: Border, drives: Sequence[Drive], *, knows: bool) ->
     def said(some: Sequence[Drive]) -> list[Forecast]:
         return [border.forecast(one.track, one.route if knows else None, HORIZON_S) for one in some]
 
-    few = drives[:10]
+    few = drives[:2]
     forecasts = said(drives)
     held, _ = coverage(forecasts, drives)
     within = {f"within_{quantile:.3g}_share": float(share) for quantile, share in zip(QUANTILES, held, strict=True)}

@@ -74,7 +74,7 @@ def _many(peer: ModuleType, problem: Drives) -> Job:
 
 def _scenario(name: str, setting: Setting) -> Case:
     """Our tracks, smoothed ones, and a textbook filter without a gate, against the truth of the same runs."""
-    simulation = simulate(name, runs=setting.size(20, 3), rng=setting.rng())
+    simulation = simulate(name, runs=setting.size(5, 2), rng=setting.rng())
     gate = 0.997 if name == "look_alike" else 0.9999999
     options = {"motion": simulation.scenario.motion, "gate_probability": gate, "coast_step_s": 0.5}
 
