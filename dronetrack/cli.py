@@ -112,7 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--guard", action="store_true", help="only say whether ratios are grossly worse than the baseline"
     )
-    bench.add_argument("--renew", type=pathlib.Path, metavar="FILE", help="write the ratios of this run as a baseline")
+    bench.add_argument("--renew-baseline", action="store_true", help="only measure the baseline of --guard anew")
+    bench.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the output folder's run.json: what it has of this commit stands",
+    )
     bench.set_defaults(run=_bench)
     for command in (demo, fuse, info, live, report, verify, purge, bench):
         command.add_argument("--json", action="store_true", help="print JSON for machines")

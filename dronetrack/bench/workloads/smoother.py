@@ -21,7 +21,7 @@ WHY = (
 )
 PROFILE = "dronetrack bench smoother, beside the same into kept memory and the copy of the bank"
 # What is enough for a peer: sequences and steps of the bank, and steps of the long sequence.
-PEERS = {"filterpy": (20, 2_000), "stonesoup": (4, 200), "simdkalman": (4_000, 500)}
+PEERS = {"filterpy": (20, 2_000), "stonesoup": (4, 200), "gri_kalman": (4, 500), "simdkalman": (4_000, 500)}
 
 
 def _filtered_bank(problem: Drives) -> tuple[np.ndarray, np.ndarray]:
