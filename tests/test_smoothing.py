@@ -204,6 +204,12 @@ def test_room_that_does_not_fit_is_refused(out):
         smooth_bank(ConstantVelocity(), np.zeros((2, 3), int), np.ones((2, 27, 3)), out=out)
 
 
+def test_room_that_only_overlaps_what_is_read_is_refused():
+    memory = np.ones((4, 27, 3))
+    with pytest.raises(InputError, match="share no memory"):
+        smooth_bank(ConstantVelocity(), np.zeros((3, 3), int), memory[:3], out=memory[1:])
+
+
 def test_rows_of_one_moment_come_out_the_same(rng):
     model = ConstantVelocity()
     time_us, _, state, cov = sequences(rng, model, 1, 60)

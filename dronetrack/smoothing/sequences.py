@@ -105,7 +105,8 @@ def smooth_bank(
     Raises
     ------
     InputError
-        If shapes are wrong, a value is NaN (`out` then holds nothing of use), or times decrease.
+        If shapes are wrong, a value is NaN (`out` then holds nothing of use), times decrease, or `out` overlaps `state`
+        without being it.
     """
     d = motion.state_size
     times = column("time_us", time_us, np.int64, (None, None))
@@ -113,7 +114,7 @@ def smooth_bank(
     _forwards(step_us)
     steps, n = times.shape
     shape = steps, d + d * (d + 1) // 2, n
-    out = np.empty(shape) if out is None else _room(out, shape)
+    out = np.empty(shape) if out is None else _room(out, shape, state)
     straight = motion.code == kernels.VELOCITY
     # That kernel looks for NaN on its way; what it will overwrite has to be looked through before.
     later = straight and not np.may_share_memory(state, out)
@@ -270,7 +271,9 @@ def _read_only(values: ArrayLike) -> NDArray:
     return view
 
 
-def _room(out: Floats, shape: tuple[int, ...]) -> Floats:
+def _room(out: Floats, shape: tuple[int, ...], state: ArrayLike) -> Floats:
+    if out is not state and np.may_share_memory(out, state):
+        raise InputError("out must be state itself, or share no memory with it.")
     fits = out.shape == shape and out.dtype == np.float64
     if not (fits and out.flags.c_contiguous and out.flags.writeable):
         raise InputError(f"out must be a writeable, C-contiguous float64 array {shape}; got {out.dtype} {out.shape}.")
