@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import wait
 
 import numpy as np
 import pytest
@@ -179,6 +182,43 @@ def test_an_interval_acknowledges_behind_the_callers_back(path):
             journal.append("event", START_US + 1_000 * k, {})
         journal._under_way[0].result()
         assert journal.acknowledged >= 1
+
+
+def test_what_comes_while_the_disk_is_busy_goes_there_with_one_sync(path, monkeypatch):
+    journal = Journal.create(path, **ABOUT, sync="interval", group_us=1)
+    ready, syncs = threading.Event(), []
+
+    def slow_sync(handle):
+        ready.wait(10)
+        os.fsync(handle)
+        syncs.append(handle)
+
+    monkeypatch.setattr("dronetrack.journal.writer._sync_data", slow_sync)
+    for k in range(100):
+        journal.append("event", START_US + k, {"k": k})
+    ready.set()
+    assert journal.commit() == journal.acknowledged == 100
+    assert len(syncs) == 2
+    journal.release()
+    assert [record.facts["k"] for record in records(path, "event")] == list(range(100))
+
+
+def test_a_full_group_waits_for_the_disk(path, monkeypatch):
+    journal = Journal.create(path, **ABOUT, sync="interval", group_bytes=5_000)
+    most = 0
+
+    def slow_sync(handle):
+        nonlocal most
+        most = max(most, journal._group.n_bytes)
+        time.sleep(0.01)
+        os.fsync(handle)
+
+    monkeypatch.setattr("dronetrack.journal.writer._sync_data", slow_sync)
+    for k in range(100):
+        journal.append("event", START_US, {"k": k}, personal=bytes(1_000))
+        most = max(most, journal._group.n_bytes)
+    journal.release()
+    assert most < 7_000
 
 
 def test_what_is_not_committed_is_not_acknowledged(path):
@@ -362,6 +402,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(path, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(handle, data[:fits], offset)
 
+    monkeypatch.setattr(place.os, "pwritev", lambda handle, pieces, offset: pwrite(handle, b"".join(pieces), offset))
     monkeypatch.setattr(place.os, "pwrite", pwrite)
     journal = Journal.create(path, **ABOUT)
     acknowledged = 0
@@ -407,6 +448,7 @@ def test_a_fault_behind_the_callers_back_is_raised_and_nothing_is_lost(path, mon
         patch.setattr("dronetrack.journal.writer._sync_data", fail)
         for k in range(2):  # the second sends the first to the disk
             journal.append("event", START_US + k, {"k": k})
+        wait([journal._under_way[0]])
         with pytest.raises(FormatError, match="No space left on device"):
             journal.append("event", START_US + 2, {"k": "not added"})
     journal.append("event", START_US + 3, {"k": 2})

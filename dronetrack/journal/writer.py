@@ -99,9 +99,10 @@ class Journal:
             When it begins; 0 where the data have not said so yet. [us, UTC]
         sync : {"commit", "interval", "never"}, optional
             When records go to the disk. ``commit``: when `commit` asks, and when a group is full.
-            ``interval``: a full group is also written behind the caller's back while it goes on; `commit` waits for
-            it. ``never``: as ``interval``, but the system decides when bytes leave its memory: a killed process loses
-            nothing acknowledged, a power cut may. There is no timer: what was appended last waits for the next
+            ``interval``: a full group is also written behind the caller's back while it goes on; what comes
+            meanwhile makes the next group, which waits for the disk only once it has `group_bytes`; `commit` waits
+            for all. ``never``: as ``interval``, but the system decides when bytes leave its memory: a killed process
+            loses nothing acknowledged, a power cut may. There is no timer: what was appended last waits for the next
             `append` or `commit`.
         group_bytes, group_us : int, optional
             A group is full at so many bytes, or (except for ``commit``) when its records span so much time of
@@ -446,11 +447,16 @@ class Journal:
             self.commit()
             return
         self._check_open()
+        if self._is_storing() and self._group.n_bytes < self._policy.group_bytes:
+            return  # while the disk is busy the group grows: one sync for more records
         self._settle()
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
         group, self._group = self._group, Group()
         self._under_way = self._worker.submit(self._store, group), group
+
+    def _is_storing(self) -> bool:
+        return self._under_way is not None and not self._under_way[0].done()
 
     def _settle(self) -> None:
         """Wait for the group that is under way."""
