@@ -91,12 +91,11 @@ class Journal:
         time_us : int, optional
             When it begins; 0 where the data have not said so yet. [us, UTC]
         sync : {"commit", "interval", "never"}, optional
-            When records go to the disk. ``commit``: when `commit` asks, and when a group is full.
-            ``interval``: a full group is also written behind the caller's back while it goes on; what comes
-            meanwhile makes the next group, which waits for the disk only once it has `group_bytes`; `commit` waits
-            for all. ``never``: as ``interval``, but the system decides when bytes leave its memory: a killed process
-            loses nothing acknowledged, a power cut may. There is no timer: what was appended last waits for the next
-            `append` or `commit`.
+            When records go to the disk. A full group goes there behind the caller's back while the next one grows;
+            `commit` waits for all. ``commit``: a group is full at `group_bytes`. ``interval``: also when its records
+            span `group_us`, unless the disk is busy; then it grows on. ``never``: as ``interval``, but the system
+            decides when bytes leave its memory: a killed process loses nothing acknowledged, a power cut may. There
+            is no timer: what was appended last waits for the next `append` or `commit`.
         group_bytes, group_us : int, optional
             A group is full at so many bytes, or (except for ``commit``) when its records span so much time of
             the data. [us]
