@@ -119,6 +119,14 @@ def test_peer_without_answer_and_accuracy_is_refused():
         Job(lambda: None, 1.0)
 
 
+def test_what_a_run_leaves_is_cleared_away_and_that_is_not_timed():
+    left = []
+    job = Job(lambda: left.append(1), 1.0, "ours", clock="wall", after=lambda: (time.sleep(0.02), left.clear()))
+    raced = race(Case("files", {"write": job}), rounds=3)
+    assert max(raced.wall_s["write"]) < 0.01
+    assert not left
+
+
 def test_jobs_run_in_turn():
     order = []
     jobs = {name: Job(lambda name=name: order.append(name) or time.sleep(0.005), 1.0, "limit") for name in "ab"}

@@ -71,13 +71,16 @@ def _first_run(job: Job, case: Case) -> tuple[str, float]:
         fault = disagreement(job, job.run(), case.tolerance)
         if fault and not job.excused:
             return f"wrong: {fault}", 0.0
+        job.after()
         start = time.perf_counter()
         job.run()
-        return "", time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        job.after()
     except Exception as fault:  # a peer that fails is reported, ours is mended
         if job.role != "peer":
             raise
         return f"failed: {type(fault).__name__}: {' '.join(str(fault).split())[:200]}", 0.0
+    return "", seconds
 
 
 def _in_turn(
@@ -92,6 +95,7 @@ def _in_turn(
                 job.run()
             wall_s[name].append((time.perf_counter() - wall) / repeats[name])
             cpu_s[name].append((time.process_time() - cpu) / repeats[name])
+            job.after()
         clocks = {"wall": wall_s, "cpu": cpu_s}
         if all(_settled(clocks[job.clock][name]) for name, job in jobs.items()):
             break

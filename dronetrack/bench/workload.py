@@ -46,6 +46,8 @@ class Job:
     clock : {"cpu", "wall"}
         What its time is. `cpu` is what this process spent, which on an idle machine is the same for work on one core,
         and on a busy one is the only thing that means something; `wall` for what waits, or uses several cores.
+    after : callable, optional
+        Clears away what a run left; not timed.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Job:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     excused: str = ""
     clock: Clock = "cpu"
+    after: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         if not self.amount > 0.0:

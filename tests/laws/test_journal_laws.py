@@ -23,7 +23,7 @@ FRESH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], ma
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     # Thousands of journals: what a sync does is not what these laws are about.
-    monkeypatch.setattr("dronetrack.journal.writer._sync_data", lambda _handle: None)
+    monkeypatch.setattr("dronetrack.journal.disk._sync_data", lambda _handle: None)
     monkeypatch.setattr("dronetrack.journal.writer.keep_folder", lambda _path: None)
     return tmp_path / "run.journal"
 
