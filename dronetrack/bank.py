@@ -2,19 +2,18 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dronetrack.columns import column
+from dronetrack.columns import FURTHEST_US, column, time_column
 from dronetrack.errors import InputError, OrderError
 from dronetrack.kernels import bank as kernels
 from dronetrack.kernels import mixtures, unscented
 from dronetrack.kernels.motion import VELOCITY
 from dronetrack.motion import ConstantVelocity, Mixture, Motion
+from dronetrack.threads import on_all_cores
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +34,7 @@ _WHOLE = (int, np.integer)
 _FLOAT64 = np.dtype(np.float64)
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _ALL = np.zeros(0, dtype=np.bool_)
+_NOTHING = object()
 _NOWHERE = np.zeros((1, 6))
 _THREADED_FROM = 65_536  # targets; below that a second thread costs more than it brings
 
@@ -45,7 +45,8 @@ class Fit:
     __slots__ = ("_logged", "_out")
 
     def __init__(self, out: Floats, *, logged: bool = False) -> None:
-        self._out, self._logged = out, logged
+        self._out = out
+        self._logged = logged
 
     @property
     def nis(self) -> Floats:
@@ -122,10 +123,11 @@ class TargetBank:
         check_covariances("cov", covs)
         self._state = _packed(means, covs)
         times = np.full(self._n, time_us) if np.ndim(time_us) == 0 else time_us
-        self._time_us = np.array(column("time_us", times, np.int64, (self._n,)))
-        self._latest_us = int(self._time_us.max(initial=-(2**62)))
+        self._time_us = np.array(time_column("time_us", times, (self._n,)))
+        self._latest_us = int(self._time_us.max(initial=-FURTHEST_US))
         self._to_us = np.zeros(1, dtype=np.int64)
-        self._cov_before, self._noise_before = None, np.empty((0, 3, 3))
+        self._cov_before, self._noise_before = _NOTHING, np.empty((0, 3, 3))
+        self._shape, self._out_shape = (self._n, 3), (3, self._n)
         mixture = self.motion if isinstance(self.motion, Mixture) else Mixture([self.motion])
         self._plain = len(mixture.models) == 1 and mixture.models[0].code == VELOCITY
         self._noise = np.ascontiguousarray(mixture.parameters[0, :3])
@@ -245,20 +247,38 @@ class TargetBank:
         if other or position is None or not self._plain:
             kinds = other if position is None else {"position": position, **other}
             return self._measure(True, time_us, cov=cov, mask=mask, **kinds)
-        # The short way for the commonest kind: a bank of a hundred takes a few microseconds, and words take some too.
-        n = self._n
-        z, noise = _rows("position", position, n, 3), self._noise_of(cov)
-        to_us = self._time_us if time_us is None else self._when(time_us)
-        out = np.empty((3, n))
-        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (n,)))
-        arguments = self._state, self._time_us, to_us, self._noise, True, z, noise, flags, out
-        if n < _THREADED_FROM:
-            bad = kernels.position_rows(0, n, *arguments)
+        # The short way for the commonest kind: a bank of a hundred takes five microseconds, and a call within Python
+        # a twentieth of one. What is as it mostly is, is told from that by a comparison here.
+        n, to_us = self._n, self._to_us
+        if (
+            type(position) is np.ndarray
+            and position.dtype is _FLOAT64
+            and position.shape == self._shape
+            and position.flags.carray
+        ):
+            z = position
         else:
-            bad = self._share(kernels.position_rows, *arguments, check=(z, noise))
+            z = _rows("position", position, n, 3)
+        noise = self._noise_before if cov is self._cov_before else self._noise_of(cov)
+        if type(time_us) is int and self._latest_us <= time_us <= FURTHEST_US:
+            to_us[0] = time_us
+        else:
+            to_us = self._time_us if time_us is None else self._when(time_us)
+        flags = _ALL if mask is None else np.array(column("mask", mask, np.bool_, (n,)))
+        out = np.empty(self._out_shape)
+        if n < _THREADED_FROM:
+            bad = kernels.position_rows(
+                0, n, self._state, self._time_us, to_us, self._noise, True, z, noise, flags, out
+            )
+        else:
+            head = self._state, self._time_us, to_us, self._noise
+            bad = self._share(kernels.position_rows, *head, True, z, noise, flags, out, check=(z, noise))
         if bad >= 0:
             _refuse("position", bad)
-        self._settle(to_us)
+        if n and type(time_us) is int:
+            self._latest_us = time_us
+        else:
+            self._settle(to_us)
         return Fit(out)
 
     def log_likelihood(self, time_us: ArrayLike | None = None, **measured: Any) -> Floats:  # noqa: ANN401
@@ -359,10 +379,9 @@ class TargetBank:
         return self._share(mixtures.mixture_rows, *head, *arguments, check=check)
 
     def _noise_of(self, cov: ArrayLike | None) -> Floats:
-        """As `_noise` for three numbers; an array that came before, and of which a view is kept, is not looked at."""
-        if cov is None or cov is not self._cov_before:
-            self._noise_before = _noise(cov, self._n, 3)
-            self._cov_before = cov if self._noise_before.base is cov else None
+        """As `_noise` for three numbers; an array of which a view is kept is not looked at when it comes again."""
+        self._noise_before = _noise(cov, self._n, 3)
+        self._cov_before = cov if self._noise_before.base is cov else _NOTHING
         return self._noise_before
 
     def _when(self, time_us: ArrayLike) -> NDArray[np.int64]:
@@ -373,9 +392,9 @@ class TargetBank:
                     f"time_us {time_us} is earlier than the state of target {int(np.argmax(self._time_us))}, "
                     f"{self._latest_us}. Keep late rows for a filter that replays."
                 )
-            self._to_us[0] = time_us
+            self._to_us[:] = time_column("time_us", np.array([time_us]), (1,))
             return self._to_us
-        times = np.array(column("time_us", time_us, np.int64, (self._n,)))
+        times = np.array(time_column("time_us", time_us, (self._n,)))
         late = times < self._time_us
         if late.any():
             row = int(np.argmax(late))
@@ -608,17 +627,12 @@ def in_slices(
     step = -(-n // (n_threads * kernels.BLOCK)) * kernels.BLOCK
     slices = [(first, min(first + step, n)) for first in range(0, n, step)]
     if check:
-        bad = [row for row in _pool(n_threads).map(lambda part: kernels.check_rows(*part, *check), slices) if row >= 0]
+        bad = [row for row in on_all_cores(lambda part: kernels.check_rows(*part, *check), slices) if row >= 0]
         if bad:
             return bad[0]
     kernel(0, 0, *arguments)  # compiled here, once
-    results = list(_pool(n_threads).map(lambda part: kernel(*part, *arguments), slices))
+    results = on_all_cores(lambda part: kernel(*part, *arguments), slices)
     return -1 if results[0] is None else max(results)
-
-
-@cache
-def _pool(n_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="dronetrack-bank")
 
 
 def _stride(n: int) -> int:
@@ -675,10 +689,8 @@ def _reading(array: NDArray) -> NDArray:
 
 def _writable(values: ArrayLike) -> Floats:
     """Return float64 in C order that may be written: the one layout that kernels are compiled for. They only read."""
-    if type(values) is np.ndarray:
-        flags = values.flags
-        if values.dtype is _FLOAT64 and flags.c_contiguous and flags.writeable:
-            return values
+    if type(values) is np.ndarray and values.dtype is _FLOAT64 and values.flags.carray:
+        return values
     return np.array(values, dtype=np.float64, order="C")
 
 

@@ -1,4 +1,4 @@
-"""The commands: `dronetrack demo`, `fuse`, `info`, `report`, `verify`, `purge`, `bench`."""
+"""The commands: `dronetrack demo`, `fuse`, `info`, `live`, `report`, `verify`, `purge`, `bench`."""
 
 import argparse
 import contextlib
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="list what a MAVLink log holds")
     info.add_argument("file", type=pathlib.Path, help="a .tlog")
     info.set_defaults(run=_info)
+    live = _live_parser(commands)
     report = commands.add_parser("report", help="write the report that the host is owed")
     report.add_argument("journal", type=pathlib.Path, help="a .journal")
     report.add_argument("-o", "--out", type=pathlib.Path, default=pathlib.Path("report.html"), help="the page")
@@ -111,11 +112,29 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--guard", action="store_true", help="only say whether ratios are grossly worse than the baseline"
     )
-    bench.add_argument("--renew", type=pathlib.Path, metavar="FILE", help="write the ratios of this run as a baseline")
+    bench.add_argument("--renew-baseline", action="store_true", help="only measure the baseline of --guard anew")
+    bench.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the output folder's run.json: what it has of this commit stands",
+    )
     bench.set_defaults(run=_bench)
-    for command in (demo, fuse, info, report, verify, purge, bench):
+    for command in (demo, fuse, info, live, report, verify, purge, bench):
         command.add_argument("--json", action="store_true", help="print JSON for machines")
     return parser
+
+
+def _live_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    live = commands.add_parser("live", help="listen to a link: who is heard, how well, and what is lost")
+    live.add_argument("link", help="udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or serial:DEVICE:BAUD")
+    live.add_argument("--record", type=pathlib.Path, metavar="FILE", help="append every frame to this .tlog")
+    live.add_argument("--seconds", type=float, help="for how long; by default until Ctrl-C")
+    live.add_argument("--dialect", default="all", help="which messages there are; any that pymavlink ships")
+    live.add_argument("--key-file", type=pathlib.Path, metavar="FILE", help="the vehicle's signing key or passphrase")
+    live.add_argument("--signatures", choices=("require", "accept", "ignore"), help="by default require, with a key")
+    live.add_argument("-o", "--out", type=pathlib.Path, metavar="FILE", help="write the summary (JSON) here")
+    live.set_defaults(run=_live)
+    return live
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -132,7 +151,11 @@ def _fuse(options: argparse.Namespace) -> int:
 def _run(mission: pathlib.Path, out: pathlib.Path, as_json: bool) -> int:
     with _painter() as draw, _progress("reading the mission") as tell:
         from dronetrack.mission import fuse
+        from dronetrack.warm import is_warm, warm_up
 
+        if not is_warm("fusion"):
+            tell("compiling the kernels, this once", 0.0)
+            warm_up(["fusion"])
         fusion = fuse(mission, journal=out / "run.journal", progress=lambda text, part: tell(text, 0.8 * part))
         tell("writing the track and drawing the map", 0.85)
         files = fusion.write(out, also={"map.png": lambda path: draw(fusion, path)} if draw else None)
@@ -210,6 +233,12 @@ def _info(options: argparse.Namespace) -> int:
         names = (f"{name} {count}" for name, count in vehicle["messages"].items())
         console.print(Text(f"    {', '.join(names)}", style="dim"))
     return 0
+
+
+def _live(options: argparse.Namespace) -> int:
+    from dronetrack.live.command import live
+
+    return live(options)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -51,7 +51,7 @@ def geodetic_to_ecef(lat_deg: ArrayLike, lon_deg: ArrayLike, alt_hae_m: ArrayLik
     lat, lon = _angles(lat_deg, lon_deg)
     height = _like(lat, "alt_hae_m", alt_hae_m)
     out = np.empty((len(lat), 3))
-    kernels.geodetic_to_ecef_rows(lat, lon, height, out)
+    _check_row(kernels.geodetic_to_ecef_rows(lat, lon, height, out), lat, lon)
     return out
 
 
@@ -74,11 +74,11 @@ def ecef_to_geodetic(position_ecef_m: ArrayLike) -> tuple[Floats, Floats, Floats
     InputError
         If the shape is not (n, 3).
     """
-    position = column("position_ecef_m", position_ecef_m, np.float64, (None, 3))
+    position = _vectors("position_ecef_m", position_ecef_m)
     n = len(position)
     lat, lon, height = np.empty(n), np.empty(n), np.empty(n)
     kernels.ecef_to_geodetic_rows(position, lat, lon, height)
-    return np.degrees(lat), np.degrees(lon), height
+    return lat, lon, height
 
 
 def enu_rotation(lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
@@ -101,7 +101,7 @@ def enu_rotation(lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
     """
     lat, lon = _angles(lat_deg, lon_deg)
     out = np.empty((len(lat), 3, 3))
-    kernels.enu_axes_rows(lat, lon, out)
+    _check_row(kernels.enu_axes_rows(lat, lon, out), lat, lon)
     return out
 
 
@@ -119,9 +119,13 @@ def ecef_to_enu(position_ecef_m: ArrayLike, lat_deg: float, lon_deg: float, alt_
     -------
     (n, 3) float64
         East, north, up. [m]
+
+    Raises
+    ------
+    InputError
+        If the shape is not (n, 3), or the origin is no place.
     """
-    position = column("position_ecef_m", position_ecef_m, np.float64, (None, 3))
-    return (position - geodetic_to_ecef([lat_deg], [lon_deg], [alt_hae_m])) @ enu_rotation([lat_deg], [lon_deg])[0].T
+    return _about(_vectors("position_ecef_m", position_ecef_m), lat_deg, lon_deg, alt_hae_m, back=False)
 
 
 def enu_to_ecef(position_enu_m: ArrayLike, lat_deg: float, lon_deg: float, alt_hae_m: float) -> Floats:
@@ -138,9 +142,13 @@ def enu_to_ecef(position_enu_m: ArrayLike, lat_deg: float, lon_deg: float, alt_h
     -------
     (n, 3) float64
         ECEF positions. [m]
+
+    Raises
+    ------
+    InputError
+        If the shape is not (n, 3), or the origin is no place.
     """
-    local = column("position_enu_m", position_enu_m, np.float64, (None, 3))
-    return local @ enu_rotation([lat_deg], [lon_deg])[0] + geodetic_to_ecef([lat_deg], [lon_deg], [alt_hae_m])
+    return _about(_vectors("position_enu_m", position_enu_m), lat_deg, lon_deg, alt_hae_m, back=True)
 
 
 def ecef_vectors_to_enu(vector_ecef: ArrayLike, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
@@ -158,8 +166,7 @@ def ecef_vectors_to_enu(vector_ecef: ArrayLike, lat_deg: ArrayLike, lon_deg: Arr
     (n, 3) float64
         East, north, up, in the same unit.
     """
-    vectors, turn = _vectors_and_axes("vector_ecef", vector_ecef, lat_deg, lon_deg)
-    return np.einsum("nij,nj->ni", turn, vectors)
+    return _turned(_vectors("vector_ecef", vector_ecef), lat_deg, lon_deg, back=False)
 
 
 def enu_vectors_to_ecef(vector_enu: ArrayLike, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
@@ -177,8 +184,7 @@ def enu_vectors_to_ecef(vector_enu: ArrayLike, lat_deg: ArrayLike, lon_deg: Arra
     (n, 3) float64
         In ECEF, in the same unit.
     """
-    vectors, turn = _vectors_and_axes("vector_enu", vector_enu, lat_deg, lon_deg)
-    return np.einsum("nji,nj->ni", turn, vectors)
+    return _turned(_vectors("vector_enu", vector_enu), lat_deg, lon_deg, back=True)
 
 
 def ned_vectors_to_ecef(vector_ned: ArrayLike, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
@@ -196,8 +202,8 @@ def ned_vectors_to_ecef(vector_ned: ArrayLike, lat_deg: ArrayLike, lon_deg: Arra
     (n, 3) float64
         In ECEF, in the same unit.
     """
-    ned = column("vector_ned", vector_ned, np.float64, (None, 3))
-    return enu_vectors_to_ecef(np.column_stack([ned[:, 1], ned[:, 0], -ned[:, 2]]), lat_deg, lon_deg)
+    ned = _vectors("vector_ned", vector_ned)
+    return _turned(_vectors("vector_ned", ned[:, [1, 0, 2]] * [1.0, 1.0, -1.0]), lat_deg, lon_deg, back=True)
 
 
 def ecef_covariance_to_enu(cov_ecef: ArrayLike, lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
@@ -260,7 +266,7 @@ def geoid_undulation_m(lat_deg: ArrayLike, lon_deg: ArrayLike) -> Floats:
     """
     lat, lon = _angles(lat_deg, lon_deg)
     out = np.empty(len(lat))
-    kernels.geoid_undulation_rows(lat, lon, geoid_grid_m(), out)
+    _check_row(kernels.geoid_undulation_rows(lat, lon, geoid_grid_m(), out), lat, lon)
     return out
 
 
@@ -324,7 +330,9 @@ def to_grid(lat_deg: ArrayLike, lon_deg: ArrayLike, epsg: int = EOV) -> tuple[Fl
         If there is no such system.
     """
     lat, lon = _angles(lat_deg, lon_deg)
-    return _transformer(epsg).transform(np.degrees(lon), np.degrees(lat))
+    outside = (np.abs(lat) > 90.0) | (np.abs(lon) > 360.0)
+    _check_row(int(np.argmax(outside)) if outside.any() else -1, lat, lon)
+    return _transformer(epsg).transform(lon, lat)
 
 
 def from_grid(easting_m: ArrayLike, northing_m: ArrayLike, epsg: int = EOV) -> tuple[Floats, Floats]:
@@ -383,21 +391,46 @@ def _transformer(epsg: int) -> "pyproj.Transformer":
 
 
 def _angles(lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
-    lat = column("lat_deg", lat_deg, np.float64, (None,), low=-90.0, high=90.0)
-    lon = column("lon_deg", lon_deg, np.float64, (len(lat),), low=-360.0, high=360.0)
-    return np.radians(lat), np.radians(lon)
+    """Check all but the range, which the kernels look at."""
+    lat = column("lat_deg", lat_deg, np.float64, (None,), kept=False)
+    return lat, column("lon_deg", lon_deg, np.float64, lat.shape, kept=False)
 
 
 def _like(first: NDArray, name: str, values: ArrayLike) -> Floats:
-    return column(name, values, np.float64, (len(first),))
+    return column(name, values, np.float64, (len(first),), kept=False)
 
 
-def _vectors_and_axes(name: str, vectors: ArrayLike, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:
-    rows = column(name, vectors, np.float64, (None, 3))
-    turn = enu_rotation(lat_deg, lon_deg)
-    if len(turn) != len(rows):
-        raise InputError(f"{name} has {len(rows)} rows but there are {len(turn)} positions; give one for each.")
-    return rows, turn
+def _vectors(name: str, values: ArrayLike) -> Floats:
+    return column(name, values, np.float64, (None, 3), kept=False)
+
+
+def _check_row(row: int, lat_deg: Floats, lon_deg: Floats) -> None:
+    """Raise InputError where a kernel stopped."""
+    if row >= 0:
+        raise InputError(
+            f"lat_deg must lie in [-90, 90], lon_deg in [-360, 360]; row {row} is {lat_deg[row]:g}, {lon_deg[row]:g}."
+        )
+
+
+def _about(points: Floats, *origin: float, back: bool) -> Floats:
+    """Take points to the local axes of an origin, or back."""
+    try:
+        lat, lon, height = map(float, origin)
+    except (TypeError, ValueError):
+        raise InputError(f"the origin must be three numbers, lat_deg, lon_deg, alt_hae_m; got {origin}.") from None
+    out = np.empty((len(points), 3))
+    _check_row(kernels.local_rows(points, lat, lon, height, back, out), np.array([lat]), np.array([lon]))
+    return out
+
+
+def _turned(vectors: Floats, lat_deg: ArrayLike, lon_deg: ArrayLike, *, back: bool) -> Floats:
+    """Take vectors to the local axes of each, or back."""
+    lat, lon = _angles(lat_deg, lon_deg)
+    if len(lat) != len(vectors):
+        raise InputError(f"there are {len(vectors)} vectors but {len(lat)} positions; give one for each.")
+    out = np.empty((len(lat), 3))
+    _check_row(kernels.turn_rows(vectors, lat, lon, back, out), lat, lon)
+    return out
 
 
 def _covariances_and_axes(name: str, cov: ArrayLike, lat_deg: ArrayLike, lon_deg: ArrayLike) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dronetrack.columns import column, same_length
+from dronetrack.columns import column, same_length, time_column
 from dronetrack.errors import InputError
 
 TICK = 0
@@ -118,7 +118,7 @@ class Measurements:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "time_us", column("time_us", self.time_us, np.int64, (None,)))
+        put(self, "time_us", time_column("time_us", self.time_us, (None,)))
         put(
             self, "sensor_id", column("sensor_id", self.sensor_id, np.int32, (None,), low=0, high=len(self.sensors) - 1)
         )
@@ -222,7 +222,7 @@ def measurements_of(
     >>> z.time_us.tolist()
     [1, 2]
     """
-    times = column("time_us", time_us, np.int64, (None,))
+    times = time_column("time_us", time_us, (None,))
     n = len(times)
     order = np.argsort(times, kind="stable")
     z, cov = np.asarray(z, dtype=np.float64), np.asarray(cov, dtype=np.float64)

@@ -109,7 +109,7 @@ class Correction:
         From image to message; None leaves the estimate to `sightings`. [s]
     scale : float
         True over stated tangent of the field of view. [-]
-    gimbal_frame : {"auto", "levelled", "body", "earth"}
+    gimbal_frame : {"auto", "levelled", "body", "earth", "body_quaternion"}
         What the gimbal quaternion is relative to.
     yaw_std_deg, pitch_std_deg, heading_std_deg, latency_std_s : float
         Standard deviations of what remains after the correction; NaN where nothing was estimated, which keeps the
@@ -172,7 +172,7 @@ def sightings(
     terrain : Terrain, float or str, optional
         The ground: height above sea level [m], an elevation file, or a `Terrain`. With it every sighting brings a
         height row that ties the target to the ground where the ray meets it.
-    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+    gimbal_frame : {"auto", "levelled", "body", "earth", "body_quaternion"}, optional
         What the gimbal quaternion is relative to: ``levelled`` is roll and pitch to the horizon and yaw to the
         vehicle's heading, ``body`` is the vehicle's body, ``earth`` is the horizon and north. ``auto`` believes the
         flags of each message, as the MAVLink gimbal protocol v2 says. ArduPilot's servo mounts lie there: their
@@ -352,7 +352,7 @@ def check_gimbal_frame(telemetry: Telemetry, unit: UnitReports, *, gimbal_frame:
         One drone.
     unit : UnitReports
         One unit, such as a cooperative target in an exercise.
-    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+    gimbal_frame : {"auto", "levelled", "body", "earth", "body_quaternion"}, optional
         The frame in use.
 
     Returns
@@ -546,7 +546,7 @@ def camera_axes(
         One drone.
     time_us : (n,) int64
         When. [us, UTC]
-    gimbal_frame : {"auto", "levelled", "body", "earth"}, optional
+    gimbal_frame : {"auto", "levelled", "body", "earth", "body_quaternion"}, optional
         As in `sightings`.
 
     Returns

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dronetrack.bank import check_covariances
-from dronetrack.columns import column
+from dronetrack.columns import column, time_column
 from dronetrack.errors import InputError, OrderError
 from dronetrack.kernels import sequence as kernels
 from dronetrack.kernels.motion import ACCELERATION, VELOCITY
@@ -81,18 +81,19 @@ def filter_sequence(
     d = motion.state_size
     state = column("mean", mean, np.float64, (d,), nan=False)
     spread = column("cov", cov, np.float64, (d, d), nan=False)
-    times = column("time_us", time_us, np.int64, (None,))
+    times = time_column("time_us", time_us, (None,), kept=False)
+    before = time_column("start_us", [start_us], (1,))
     n = len(times)
-    z = column("position", position, np.float64, (n, 3))
+    z = column("position", position, np.float64, (n, 3), kept=False)
     noise = np.asarray(position_cov, dtype=np.float64)
     noise = column("position_cov", noise[None] if noise.ndim == 2 else noise, np.float64, (None, 3, 3), nan=False)
     if len(noise) not in (1, n):
         raise InputError(f"position_cov must be (3, 3) or ({n}, 3, 3); got {noise.shape}.")
-    if np.any(np.diff(times, prepend=start_us) < 0):
+    if n and (times[0] < before[0] or (times[1:] < times[:-1]).any()):
         raise OrderError("times must not decrease, nor start before start_us; sort the rows by time.")
     check_covariances("cov", spread[None])
     check_covariances("position_cov", noise, of="row")
     packed = np.concatenate([state, spread[np.triu_indices(d)]])
     out, covs, nis = np.empty((n, d)), np.empty((n, d, d)), np.empty(n)
-    _ROWS[motion.code](packed, int(start_us), times, z, noise, motion.parameters[:3].copy(), out, covs, nis)
+    _ROWS[motion.code](packed, int(before[0]), times, z, noise, motion.parameters[:3].copy(), out, covs, nis)
     return out, covs, nis

@@ -1,17 +1,25 @@
 """What has to be compiled before the first call is fast? All of it, ahead of time, for tools that embed the library."""
 
+import contextlib
 import importlib.resources
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dronetrack import kernels
 
-ROOMS = ("fusion", "bank")
+if TYPE_CHECKING:
+    from dronetrack.measurements import Measurements
+    from dronetrack.telemetry import Telemetry
+    from dronetrack.tracks import Track
+
+ROOMS = ("fusion", "border", "bank")
 FEW_BYTES = 100_000
 
 
@@ -23,15 +31,16 @@ def warm_up(rooms: Sequence[str] = ROOMS, *, n_processes: int = 2) -> dict[str, 
 
     Parameters
     ----------
-    rooms : sequence of {"fusion", "bank"}, optional
-        ``fusion``: everything between logs and crossings. ``bank``: `TargetBank` for every kind of measurement.
+    rooms : sequence of {"fusion", "border", "bank"}, optional
+        ``fusion``: everything between logs and crossings. ``border``: forecasts, and which country a place lies in.
+        ``bank``: `TargetBank` for every kind of measurement.
     n_processes : int, optional
-        With 2, and more than one core, a second Python compiles its half on the side, as long as nothing is on disk.
+        With 2, and more than one core, a second Python compiles on the side, as long as nothing is on disk.
 
     Returns
     -------
     dict of str to float
-        Seconds that each took.
+        Seconds from this call until each was ready.
 
     Raises
     ------
@@ -50,87 +59,147 @@ def warm_up(rooms: Sequence[str] = ROOMS, *, n_processes: int = 2) -> dict[str, 
     unknown = sorted(set(rooms) - set(ROOMS))
     if unknown:
         raise InputError(f"warm_up knows the rooms {', '.join(ROOMS)}; got {', '.join(unknown)}.")
-    jobs: dict[str, Callable[[], None]] = {"fusion": _fusion, "bank": _bank}
-    aside = _aside(rooms) if n_processes > 1 else None
-    spent = {}
+    start = time.perf_counter()
+    missing = [job for job in JOBS if job.room in rooms and not kernels.is_on_disk(job.entry)]
+    if n_processes > 1 and len(missing) > 1 and _may_start_another():
+        _share([job.name for job in missing])
+    ready = {}
     for room in sorted(rooms, key=ROOMS.index):
-        start = time.perf_counter()
-        if aside is not None and room == "bank":
-            aside.wait()
-        jobs[room]()
-        spent[room] = time.perf_counter() - start
-    return spent
+        LOADS[room]()
+        ready[room] = time.perf_counter() - start
+    return ready
 
 
-def _aside(rooms: Sequence[str]) -> subprocess.Popen | None:
-    """Start a second Python that lays machine code on disk, from where the first one takes it.
+def is_warm(room: str) -> bool:
+    """Whether an earlier run compiled all that a room needs."""
+    return all(kernels.is_on_disk(job.entry) for job in JOBS if job.room == room)
+
+
+def _may_start_another() -> bool:
+    """Whether there is a core for a second process, and a plain Python to run it."""
+    return pathlib.Path(sys.executable or "").name.lower().startswith("python") and (os.cpu_count() or 1) > 1
+
+
+def _share(names: Sequence[str]) -> None:
+    """Work through jobs together with a second Python, which lays machine code on the same disk.
 
     numba compiles one function at a time in a process, whatever its threads. A second process that fails, in a program
-    that is no plain Python, does no harm: the first one then compiles all of it.
+    that is no plain Python, does no harm: what it leaves undone is compiled when it is loaded.
     """
-    jobs = [
-        job.__name__
-        for job, room, entry in (
-            (_smoothing, "fusion", "hindsight.smooth_rows"),
-            (_bank, "bank", "mixtures.mixture_rows"),
-        )
-        if room in rooms and not kernels.is_on_disk(entry)
-    ]
-    plain = pathlib.Path(sys.executable or "").name.lower().startswith("python")
-    if not jobs or "fusion" not in rooms or not plain or (os.cpu_count() or 1) < 2:
-        return None
-    program = "; ".join(["from dronetrack import warm", *(f"warm.{job}()" for job in jobs)])
-    return subprocess.Popen(  # noqa: S603 - this interpreter, on a program of our own
-        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with tempfile.TemporaryDirectory(prefix="dronetrack-") as desk, _aside(desk, names) as aside:
+        _take(desk, names)
+        aside.wait()
+
+
+@contextlib.contextmanager
+def _aside(desk: str, names: Sequence[str]) -> Iterator[subprocess.Popen]:
+    """Yield a second Python that takes jobs from the same desk; it does not outlive this block."""
+    program = f"from dronetrack import warm; warm._take({desk!r}, {list(names)!r})"
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen([sys.executable, "-c", program], stdin=nowhere, stdout=nowhere, stderr=nowhere) as process:  # noqa: S603 - this interpreter, on a program of our own
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _take(desk: str, names: Sequence[str]) -> None:
+    """Do each job that nobody has taken yet: who makes the file of its name has it."""
+    for job in JOBS:
+        if job.name in names:
+            try:
+                (pathlib.Path(desk) / job.name).touch(exist_ok=False)
+            except OSError:
+                continue
+            job.run()
 
 
 def _fusion() -> None:
-    from dronetrack.border import Border
-    from dronetrack.filtering import track
+    from dronetrack.smoothing import smooth
+
+    _registration()
+    smooth(_tracked())
+    _crossings()
+
+
+def _registration() -> None:
+    from dronetrack.registration import register
+
+    register([_sensing()], terrain=84.0, gimbal_frame="levelled", latency_s=0.2)
+
+
+def _sensing() -> "Telemetry":
+    """Read the start of a log and look where its camera looked."""
     from dronetrack.mavlink import read_telemetry
     from dronetrack.measurements import merge
-    from dronetrack.registration import register
     from dronetrack.sensing import contacts, sightings
-    from dronetrack.smoothing import smooth
     from dronetrack.units import read_units
 
     logs = importlib.resources.files("dronetrack") / "data" / "demo"
     drone = read_telemetry((logs / "hu_drone.tlog").read_bytes()[:FEW_BYTES])
     unit = read_units(str(logs / "hu_unit.gpx"), unit="warm")
-    found = register([drone], terrain=84.0, gimbal_frame="levelled", latency_s=0.2)[0]
-    lines = sightings(drone, terrain=84.0, correction=found.correction)
-    result = smooth(track(merge(lines, contacts(unit, standoff_m=(80.0, 180.0)))))
-    border = Border.between("HU", "RO")
-    border.side(result.lat_deg[:2], result.lon_deg[:2])
-    border.crossings(result)
+    merge(sightings(drone, terrain=84.0), contacts(unit, standoff_m=(80.0, 180.0)))
+    return drone
+
+
+def _places() -> "Measurements":
+    from dronetrack.geodesy import geodetic_to_ecef
+    from dronetrack.measurements import POSITION, Sensor, measurements_of
+
+    n = 3
+    place = np.repeat(geodetic_to_ecef([46.2], [20.7], [100.0]), n, axis=0)
+    return measurements_of(
+        1_000_000 * np.arange(n), POSITION, place, np.tile(9.0 * np.eye(3), (n, 1, 1)), Sensor("gnss")
+    )
+
+
+def _tracked() -> "Track":
+    from dronetrack.filtering import track
+
+    return track(_places())
+
+
+def _coasted() -> "Track":
+    """Make a track that no filter made, so that only what looks at it is compiled."""
+    from dronetrack.motion import ConstantVelocity
+    from dronetrack.tracks import Origin, Track
+
+    rows = _places()
+    n = len(rows.time_us)
+    return Track(
+        time_us=rows.time_us,
+        track_id=1,
+        status=np.ones(n, dtype=np.int8),
+        state=np.hstack([rows.z, np.tile([8.0, 3.0, 0.0], (n, 1))]),
+        cov=np.tile(np.eye(6), (n, 1, 1)),
+        nis=np.ones(n),
+        n_sensors=np.ones(n, dtype=np.int16),
+        stats={},
+        origin=Origin(rows, np.ones(n, dtype=np.int8), ConstantVelocity(), np.ones((n, 1)), np.ones(1)),
+    )
 
 
 def _smoothing() -> None:
-    """Smooth a track that no filter made, so that only the smoother is compiled."""
-    from dronetrack.geodesy import geodetic_to_ecef
-    from dronetrack.measurements import POSITION, Sensor, measurements_of
-    from dronetrack.motion import ConstantVelocity
     from dronetrack.smoothing import smooth
-    from dronetrack.tracks import Origin, Track
 
-    n = 3
-    time_us = 1_000_000 * np.arange(n)
-    place = np.repeat(geodetic_to_ecef([46.2], [20.7], [100.0]), n, axis=0)
-    rows = measurements_of(time_us, POSITION, place, np.tile(9.0 * np.eye(3), (n, 1, 1)), Sensor("gnss"))
-    smooth(
-        Track(
-            time_us=time_us,
-            track_id=1,
-            status=np.ones(n, dtype=np.int8),
-            state=np.hstack([place, np.zeros((n, 3))]),
-            cov=np.tile(np.eye(6), (n, 1, 1)),
-            nis=np.ones(n),
-            n_sensors=np.ones(n, dtype=np.int16),
-            stats={},
-            origin=Origin(rows, np.ones(n, dtype=np.int8), ConstantVelocity(), np.ones((n, 1)), np.ones(1)),
-        )
-    )
+    smooth(_coasted())
+
+
+def _crossings() -> None:
+    from dronetrack.border import Border
+
+    border, found = Border.between("HU", "RO"), _coasted()
+    border.side(found.lat_deg, found.lon_deg)
+    border.crossings(found)
+
+
+def _border() -> None:
+    from dronetrack.border import Border, country_of
+
+    border, found = Border.between("HU", "RO"), _coasted()
+    border.nearest(found.lat_deg, found.lon_deg)
+    border.forecast(found, n_drives=2)
+    country_of(found.lat_deg, found.lon_deg)
 
 
 def _bank() -> None:
@@ -148,3 +217,25 @@ def _bank() -> None:
         bank.update(1_000_000, position=place, cov=np.eye(3)[None])
         bank.predict(2_000_000)
         bank.update(line_of_sight=sight, cov=1e-4 * np.eye(3)[None], site_ecef_m=site)
+
+
+class Job(NamedTuple):
+    """Kernels that belong together, compiled without the others."""
+
+    name: str
+    room: str
+    entry: str  # one of its kernels, which is on disk once the job was done
+    run: Callable[[], object]
+
+
+# The longest first, so that two processes end at about the same time; what builds on others comes last.
+JOBS = (
+    Job("tracking", "fusion", "filters.track_rows", _tracked),
+    Job("bank", "bank", "mixtures.mixture_rows", _bank),
+    Job("smoothing", "fusion", "hindsight.smooth_rows", _smoothing),
+    Job("sensing", "fusion", "terrain.ray_meetings_rows", _sensing),
+    Job("border", "fusion", "crossing.watch_rows", _crossings),
+    Job("forecast", "border", "forecast.free_rows", _border),
+    Job("registration", "fusion", "registration.sights_rows", _registration),
+)
+LOADS = {"fusion": _fusion, "border": _border, "bank": _bank}

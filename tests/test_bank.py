@@ -392,6 +392,31 @@ def test_going_back_in_time_is_refused(states):
     np.testing.assert_array_equal(bank.time_us, 2_000_000)
 
 
+@pytest.mark.parametrize("far_us", [2**53 + 1, 2**63 - 1, 2**70, np.int64(2**60), 1_750_000_000_000_000_000])
+def test_a_time_too_far_away_is_refused_and_nothing_changes(far_us, states):
+    bank = TargetBank(*states, 0)
+    for move in (bank.predict, lambda when: bank.update(when, position=np.zeros((N, 3)), cov=R3)):
+        with pytest.raises(InputError, match="time_us must"):
+            move(far_us)
+    np.testing.assert_array_equal(bank.time_us, 0)
+    bank.update(1, position=np.zeros((N, 3)), cov=R3)
+    np.testing.assert_array_equal(bank.time_us, 1)
+
+
+def test_a_covariance_that_was_changed_in_place_is_seen(states):
+    R, twin = R3.copy(), TargetBank(*states, 0)
+    bank = TargetBank(*states, 0)
+    bank.update(0, position=states[0][:, :3] + 1.0, cov=R)
+    R *= 4.0
+    bank.update(0, position=states[0][:, :3] + 1.0, cov=R)
+    for noise in (R3, 4.0 * R3):
+        twin.update(0, position=states[0][:, :3] + 1.0, cov=noise)
+    np.testing.assert_array_equal(bank.mean, twin.mean)
+    R[0, 0] = -1.0
+    with pytest.raises(InputError, match="positive definite"):
+        bank.update(0, position=states[0][:, :3], cov=R)
+
+
 @pytest.mark.parametrize(
     ("measured", "match"),
     [
@@ -565,14 +590,16 @@ def test_the_generated_kernels_are_what_the_generator_writes():
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_each_kernel_is_compiled_for_one_layout(states):
-    """Strided, read-only, single precision, shared or each: all come to the kernel as the same kind of array."""
+    """Strided, read-only, unaligned, of another type, shared or each: all come to the kernel as one kind of array."""
     mean, cov = states
     bank = TargetBank(np.asfortranarray(mean), cov.astype(np.float32).astype(np.float64), 0)
     mixed = TargetBank(mean, cov, 0, motion=Mixture([ConstantVelocity(), CoordinatedTurn(5.0)]))
     frozen = mean[:, :3].copy()
     frozen.flags.writeable = False
+    askew = np.frombuffer(bytearray(b"." + frozen.tobytes()), np.float64, offset=1).reshape(N, 3)
+    others = askew, mean[:, :3].astype(np.float32), mean[:, :3].astype(">f8"), mean[:, :3].tolist()
     for one in (bank, mixed):
-        for z in (frozen, mean[:, :3], np.asfortranarray(mean[:, :3]), mean[:, :3].astype(np.float32)):
+        for z in (frozen, mean[:, :3], np.asfortranarray(mean[:, :3]), *others):
             for R in (np.eye(3), np.eye(3, dtype=np.int64), np.tile(np.eye(3), (N, 1, 1)), np.eye(6)[::2, ::2]):
                 one.update(one.time_us + 1000, position=z, cov=R, mask=np.ones(N, dtype=np.bool_))
         one.update(height=np.zeros(N), cov=1.0)

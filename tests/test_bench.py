@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import time
 import types
@@ -11,17 +12,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dronetrack.bench import Case, Goal, Job, Setting, Workload, run, workloads, write
+from dronetrack.bench import Case, Goal, Job, Setting, Workload, read_run, run, workloads, write
 from dronetrack.bench import peers as adapters
 from dronetrack.bench.command import wanted_peers, wanted_workloads
-from dronetrack.bench.guard import losses, read_baseline
-from dronetrack.bench.page import goal_words, markdown_page
+from dronetrack.bench.guard import losses, read_baseline, renew_baseline
+from dronetrack.bench.judging import judge, ratio, ratios, times_s
+from dronetrack.bench.keeping import remember
+from dronetrack.bench.markdown import markdown_page
 from dronetrack.bench.peers import filterpy
 from dronetrack.bench.problems import MOTION, draw_drives
+from dronetrack.bench.profiling import profile
 from dronetrack.bench.racing import race
-from dronetrack.bench.run import judge, ratio, ratios, times_s
+from dronetrack.bench.words import goal_words
 from dronetrack.cli import main
-from dronetrack.errors import InputError
+from dronetrack.errors import FormatError, InputError
 from dronetrack.sequence import filter_sequence
 
 TOLERANCE = {"mean": (0.0, 1e-5), "cov": (1e-7, 1e-7)}
@@ -115,6 +119,14 @@ def test_peer_without_answer_and_accuracy_is_refused():
         Job(lambda: None, 1.0)
 
 
+def test_what_a_run_leaves_is_cleared_away_and_that_is_not_timed():
+    left = []
+    job = Job(lambda: left.append(1), 1.0, "ours", clock="wall", after=lambda: (time.sleep(0.02), left.clear()))
+    raced = race(Case("files", {"write": job}), rounds=3)
+    assert max(raced.wall_s["write"]) < 0.01
+    assert not left
+
+
 def test_jobs_run_in_turn():
     order = []
     jobs = {name: Job(lambda name=name: order.append(name) or time.sleep(0.005), 1.0, "limit") for name in "ab"}
@@ -144,8 +156,8 @@ def test_verdict_follows_from_the_measurement(goal, verdict):
     workload = small([Case("one", jobs, figures={"share_lost": 0.05})], goals=(goal,))
     judged = run([workload], quick=True)["workloads"][0]["goals"][0]
     assert judged["verdict"] == verdict
-    assert judged["reason"] == {"met": "", "missed": "too few."}.get(verdict, judged["reason"])
-    assert verdict != "not measured" or judged["reason"]
+    assert bool(judged["reason"]) == (verdict != "met")
+    assert verdict != "missed" or judged["reason"].startswith("too few. ")
 
 
 def test_goal_of_a_skipped_peer_says_why():
@@ -166,6 +178,13 @@ def test_peer_that_is_not_installed_is_skipped_with_the_reason(monkeypatch):
     assert "not installed" in skipped["nobody"]
 
 
+def test_peer_that_needs_a_newer_python_is_skipped_with_that_reason(monkeypatch):
+    monkeypatch.setitem(adapters.PYTHONS, "filterpy", (9, 1))
+    found, skipped = adapters.find_peers(["filterpy"])
+    assert not found
+    assert skipped["filterpy"].startswith("needs Python 9.1, this is 3.")
+
+
 def test_peer_that_breaks_on_import_does_not_take_the_run_with_it(monkeypatch):
     def broken(_name):
         raise AttributeError("np.float was removed")
@@ -184,12 +203,12 @@ def test_peers_that_nobody_asked_for_are_skipped():
 def test_run_is_written_as_json_page_and_markdown(tmp_path):
     jobs = {"ours": sleeper(0.005, "ours"), "peer": sleeper(0.02), "limit: <nap>": Job(time.time, 1.0, "limit")}
     cases = [Case(f"n = {n}", jobs, n=n, figures={"peak_mb": 3.0}) for n in (1, 100)]
-    goals = (Goal("n = 1", "ratio", "ours", "peer", at_least=1e6, why="it sleeps.", profile="python -X importtime"),)
+    goals = (Goal("n = 1", "ratio", "ours", "peer", at_least=1e6, why="it sleeps."),)
     document = run([small(cases, goals=goals)], quick=True, started="2026-01-01 00:00 UTC")
     files = {file.name: file.read_text() for file in write(document, tmp_path)}
     assert json.loads(files["run.json"]) == json.loads(json.dumps(document))
     for page in (files["report.html"], files["RESULTS.md"]):
-        for word in ("it sleeps.", "python -X importtime", "missed", "peak_mb", "2026-01-01"):
+        for word in ("it sleeps.", "of the time is waiting", "missed", "peak_mb", "2026-01-01"):
             assert word in page
     assert "<nap>" not in files["report.html"]
     assert set(re.findall(r"plots/[\w-]+\.svg", files["RESULTS.md"])) == {
@@ -209,10 +228,193 @@ def test_page_needs_nothing_from_elsewhere(tmp_path):
 def test_history_grows_by_a_line_with_each_run(tmp_path):
     document = run([small([Case("one", {"ours": sleeper(0.005, "ours"), "peer": sleeper(0.005)})])], quick=True)
     for _ in range(2):
-        write(document, tmp_path)
+        remember(document, tmp_path)
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     assert len(lines) == 2
     assert json.loads(lines[0])["ratios"].keys() == {"small / one / ours / peer"}
+
+
+def napping(name, counted, nap_s=0.001):
+    """A workload that counts how often it is run."""
+
+    def cases(_setting):
+        counted.append(name)
+        yield Case("one", {"ours": sleeper(nap_s, "ours"), "peer": sleeper(0.002)})
+
+    return Workload(name, "How small?", "things/s", cases)
+
+
+def killed(_setting):
+    raise KeyboardInterrupt
+    yield
+
+
+def test_killed_run_leaves_what_it_has_seen_and_goes_on_from_there(tmp_path):
+    counted = []
+    first, second = napping("first", counted), napping("second", counted)
+    keep = lambda seen: write(seen, tmp_path)  # noqa: E731
+    with pytest.raises(KeyboardInterrupt):
+        run([first, replace(second, cases=killed)], quick=True, keep=keep)
+    seen = read_run(tmp_path)
+    assert [one["name"] for one in seen["workloads"]] == ["first"]
+    assert seen["left"] == ["second"]
+    assert "second" in (tmp_path / "report.html").read_text()
+    whole = run([first, second], quick=True, before=seen)
+    assert counted == ["first", "second"]
+    assert whole["left"] == []
+    assert whole["workloads"][0] == seen["workloads"][0]
+
+
+def test_run_that_goes_on_measures_anew_what_is_of_another_commit_and_leaves_what_nobody_asked_for():
+    counted = []
+    first, second = napping("first", counted), napping("second", counted)
+    before = run([first, second], quick=True)
+    for entry in before["workloads"]:
+        entry["commit"] = "0123456789ab"
+    now = run([second], quick=True, before=before)
+    assert counted == ["first", "second", "second"]
+    assert {one["name"]: one["commit"] for one in now["workloads"]} == {
+        "first": "0123456789ab",
+        "second": now["commit"],
+    }
+
+
+@pytest.mark.parametrize("other", [{"seed": 2}, {"quick": False}, {"peers": []}])
+def test_run_of_another_kind_is_not_gone_on_from(other):
+    before = run([], quick=True)
+    with pytest.raises(InputError, match=f"another {next(iter(other))}"):
+        run([], before=before, **{"quick": True, **other})
+
+
+def test_folder_with_a_broken_document_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text('{"workloads": [')
+    with pytest.raises(FormatError, match="remove it to begin anew"):
+        read_run(tmp_path)
+    assert read_run(tmp_path / "nowhere") is None
+
+
+def test_document_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    write(run([], quick=True), tmp_path)
+    before = (tmp_path / "run.json").read_text()
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write(run([], quick=True, seed=2), tmp_path)
+    assert (tmp_path / "run.json").read_text() == before
+    assert not list(tmp_path.glob(".run.json*"))
+
+
+def test_workload_of_ours_that_fails_is_told_and_does_not_take_the_others_with_it(monkeypatch, tmp_path, capsys):
+    def broken(_setting):
+        raise ValueError("no such room")
+        yield
+
+    bad = Workload("bad", "How bad?", "things/s", broken, goals=(Goal("one", "seconds", "ours", at_most=1.0),))
+    monkeypatch.setattr("dronetrack.bench.command.workloads", lambda: {"bad": bad, "good": napping("good", [])})
+    assert main(["bench", "-o", str(tmp_path), "--quick"]) == 1
+    assert "bad: ValueError: no such room" in capsys.readouterr().out
+    seen = read_run(tmp_path)
+    assert [one["name"] for one in seen["workloads"]] == ["bad", "good"]
+    assert seen["workloads"][0]["goals"][0]["reason"] == "it failed: ValueError: no such room"
+
+
+def test_machines_are_told_goals_with_verdicts(monkeypatch, tmp_path, capsys):
+    goal = Goal("one", "ratio", "ours", "peer", at_least=1e6)
+    monkeypatch.setattr(
+        "dronetrack.bench.command.workloads", lambda: {"good": replace(napping("good", []), goals=(goal,))}
+    )
+    assert main(["bench", "--json", "-o", str(tmp_path), "--quick"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["wrong"] == []
+    assert [(one["workload"], one["goal"], one["verdict"]) for one in told["goals"]] == [
+        ("good", "≥ 1,000,000x", "missed")
+    ]
+    assert {file.rsplit("/", 1)[1] for file in told["files"]} == {
+        "run.json", "report.html", "RESULTS.md", "history.jsonl",
+    }  # fmt: skip
+
+
+def count():
+    return sum(one for one in range(300_000))
+
+
+def spent_in_a_kernel():
+    problem = draw_drives(1, 20_000, np.random.default_rng(3))
+
+    def work():
+        return filter_sequence(
+            MOTION, problem.mean[0], problem.cov[0], 0, time_us=problem.time_us, position=problem.z[0],
+            position_cov=problem.R,
+        )  # fmt: skip
+
+    work()
+    return work
+
+
+def spent_in_the_system():
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    return lambda: [os.write(nowhere, b"x") for _ in range(100_000)]
+
+
+@pytest.mark.parametrize(
+    ("make", "waits", "limit"),
+    [
+        (lambda: count, False, "Python"),
+        (lambda: lambda: time.sleep(0.02), True, "waiting"),
+        (spent_in_a_kernel, False, "arithmetic"),
+    ],
+)
+def test_profile_finds_the_limit(make, waits, limit):
+    found = profile(make(), waits=waits)
+    assert found["limit"] == limit
+    assert found["top"][0]["share"] > 0.5
+    assert sum(found[f"{part}_share"] for part in ("kernel", "python", "system")) == pytest.approx(1.0, abs=0.02)
+
+
+def test_profile_names_kernels_and_leaves_them_as_they_were():
+    from dronetrack.kernels import sequence
+
+    before = sequence.sequence6_rows
+    found = profile(spent_in_a_kernel())
+    assert found["kernels"]["sequence6_rows"]["share"] > 0.5
+    assert any(one["where"] == "kernel sequence6_rows" for one in found["top"])
+    assert sequence.sequence6_rows is before
+
+
+def test_profile_counts_system_calls():
+    assert profile(spent_in_the_system())["system_share"] > 0.2
+
+
+def test_what_misses_its_goal_is_profiled_and_nothing_else():
+    jobs = {"ours": Job(count, 1.0, "ours"), "peer": sleeper(0.01)}
+    goals = (Goal("one", "ratio", "ours", "peer", at_least=100.0), Goal("one", "seconds", "ours", at_most=10.0))
+    case = run([small([Case("one", jobs)], goals=goals)], quick=True)["workloads"][0]["cases"][0]
+    assert case["profiles"].keys() == {"ours"}
+    good = run([small([Case("one", jobs)], goals=goals[1:])], quick=True)["workloads"][0]["cases"][0]
+    assert good["profiles"] == {}
+
+
+def test_figure_that_misses_its_goal_is_explained_by_its_cause():
+    cause = {"words": "Ten of twelve seconds are spent in one function."}
+    case = Case("one", figures={"cold_s": 12.0}, causes={"cold_s": lambda: cause})
+    goals = (Goal("one", "figure", "cold_s", at_most=10.0),)
+    assert run([small([case], goals=goals)])["workloads"][0]["goals"][0]["reason"] == cause["words"]
+
+
+@pytest.mark.parametrize(("unsteady_s", "rounds"), [(0.0, 5), (0.3, 50)])
+def test_rounds_end_when_they_tell_nothing_new(monkeypatch, unsteady_s, rounds):
+    chance, now = np.random.default_rng(1), [0.0]
+
+    def clock():
+        now[0] += 1.0 + unsteady_s * chance.random()
+        return now[0]
+
+    monkeypatch.setattr("dronetrack.bench.racing.time", types.SimpleNamespace(perf_counter=clock, process_time=clock))
+    result = race(Case("one", {"ours": Job(lambda: None, 1.0, "ours")}), 50)
+    assert len(result.wall_s["ours"]) == rounds
 
 
 def test_pages_come_from_the_document_alone():
@@ -253,6 +455,19 @@ def test_guard_passes_what_is_no_gross_loss(monkeypatch):
     assert guarded(monkeypatch, [0.015, 0.015]) == (0, 1)
 
 
+def test_baseline_is_renewed_with_the_ratios_of_today(monkeypatch, tmp_path):
+    jobs = {"ours": sleeper(0.002, "ours"), "peer": sleeper(0.02), "limit: nap": sleeper(0.01, "limit")}
+    baseline = {"workloads": ["small"], "peers": [], "ratios": {"small / one / ours / peer": 1.0}}
+    monkeypatch.setattr("dronetrack.bench.guard.read_baseline", lambda: baseline)
+    monkeypatch.setattr("dronetrack.bench.guard.workloads", lambda: {"small": small([Case("one", jobs)])})
+    path, changes = renew_baseline(lambda _: None, path=tmp_path / "baseline.json")
+    written = json.loads(path.read_text())
+    assert written["workloads"] == ["small"]
+    assert written["ratios"].keys() == {"small / one / ours / peer"}
+    assert changes == {"small / one / ours / peer": (1.0, written["ratios"]["small / one / ours / peer"])}
+    assert written["ratios"]["small / one / ours / peer"] > 1.5
+
+
 def test_baseline_names_what_is_there():
     baseline = read_baseline()
     assert set(baseline["workloads"]) <= set(workloads())
@@ -277,6 +492,13 @@ def test_workload_is_named_as_its_file_and_its_goals_are_measurable(name):
         assert (goal.at_least, goal.at_most) != (-math.inf, math.inf)
         assert bool(goal.against) == (goal.measure in ("ratio", "share"))
         assert goal_words({**judge(goal, {"cases": [], "skipped": {}, "unit": "things/s"})})[1]
+
+
+def test_goal_with_two_bounds_reads_as_a_range():
+    goal = Goal("one", "figure", "in_ellipse_95_share", at_least=0.93, at_most=0.97)
+    case = Case("one", figures={"in_ellipse_95_share": 0.952})
+    judged = run([small([case], goals=(goal,))])["workloads"][0]["goals"][0]
+    assert goal_words(judged) == ("one: in_ellipse_95_share", "93.0 % to 97.0 %", "95.2 %")
 
 
 def test_setting_gives_the_same_chance_each_time():

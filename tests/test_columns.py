@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dronetrack.columns import column, same_length
+from dronetrack.columns import FURTHEST_US, column, same_length, time_column
 from dronetrack.errors import InputError
 
 
@@ -19,6 +19,14 @@ def test_a_column_that_is_right_already_is_not_copied():
     assert column("x_m", ready, np.float64, (None,)) is ready
 
 
+def test_a_column_that_is_not_kept_is_a_read_only_view():
+    theirs = np.array([1.0, 2.0])
+    out = column("x_m", theirs, np.float64, (None,), kept=False)
+    assert np.shares_memory(out, theirs)
+    assert theirs.flags.writeable
+    assert not out.flags.writeable
+
+
 def test_strided_and_float32_become_one_layout():
     for came in (np.arange(10.0)[::2], np.arange(5, dtype=np.float32), np.asfortranarray(np.ones((2, 3)))):
         out = column("x", came, np.float64, tuple([None] * came.ndim))
@@ -29,6 +37,18 @@ def test_strided_and_float32_become_one_layout():
 def test_whole_numbers_are_not_cut_out_of_fractions():
     with pytest.raises(InputError, match="time_us must be int64; got float64"):
         column("time_us", [1.5], np.int64, (None,))
+
+
+@pytest.mark.parametrize("far_us", [FURTHEST_US + 1, -FURTHEST_US - 1, 2**63 - 1, -(2**63)])
+def test_a_time_too_far_away_is_refused_with_its_row(far_us):
+    with pytest.raises(InputError, match=rf"time_us must lie in the years 1685 to 2254; row 1 is {far_us} us"):
+        time_column("time_us", [0, far_us], (None,))
+
+
+def test_the_furthest_times_are_kept_apart_to_the_microsecond():
+    times = time_column("time_us", [-FURTHEST_US, FURTHEST_US - 1, FURTHEST_US], (None,))
+    assert np.diff(times).tolist() == [2**54 - 1, 1]
+    assert times.astype(np.float64).astype(np.int64).tolist() == times.tolist()
 
 
 def test_the_message_names_the_shape_that_was_needed():

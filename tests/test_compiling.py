@@ -42,6 +42,30 @@ def test_parts_serve_inside_the_loops_of_numba_users():
     assert total(X) == 2.0 * X.sum() + motion.up_one(X)[0]
 
 
+def test_a_kernel_with_a_function_inside_keeps_every_pass_of_the_compiler():
+    @kernel
+    def total_rows(x):
+        def twice(y):
+            return 2.0 * y
+
+        return twice(x[0]) + sum([2.0 * y for y in x[1:]])
+
+    assert total_rows(X) == 2.0 * X.sum()
+
+
+def test_what_the_compiler_remembers_is_forgotten_for_functions_of_others():
+    assert _twice_one(X) == 2.0 * X.sum()
+    context = _twice_one.targetdescr.typing_context
+    assert "_resolve_user_function_type" not in vars(context)
+
+    @numba.njit
+    def power(x, n):
+        return x**n + x % n
+
+    assert power(2.5, 2) == 2.5**2 + 2.5 % 2
+    assert power(7, 3) == 7**3 + 7 % 3
+
+
 def test_an_array_too_large_for_memory_is_an_error_also_inside_a_part():
     @kernel
     def room_one(n):

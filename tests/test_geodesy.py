@@ -1,3 +1,4 @@
+import numba
 import numpy as np
 import pyproj
 import pytest
@@ -6,8 +7,11 @@ from hypothesis import strategies as st
 
 from dronetrack import geodesy
 from dronetrack.errors import InputError
+from dronetrack.kernels import geodesy as kernels
 
 TO_ECEF = pyproj.Transformer.from_crs(4979, 4978, always_xy=True)
+ORIGIN = (46.2, 20.7, 120.0)
+TO_LOCAL = pyproj.Transformer.from_pipeline("+proj=topocentric +ellps=WGS84 +lat_0=46.2 +lon_0=20.7 +h_0=120")
 
 
 def places(rng, n=2000):
@@ -18,11 +22,59 @@ def places(rng, n=2000):
     )
 
 
+def exact_ecef(lat_deg, lon_deg, alt_hae_m):
+    """The definition, in extended precision."""
+    lat, lon, height = (np.asarray(one, dtype=np.longdouble) for one in (lat_deg, lon_deg, alt_hae_m))
+    degree = np.arctan(np.longdouble(1)) / 45
+    flattening = 1 / (np.longdouble(298257223563) / 10**9)
+    e2 = flattening * (2 - flattening)
+    sine, cosine = np.sin(lat * degree), np.cos(lat * degree)
+    nu = 6378137 / np.sqrt(1 - e2 * sine**2)
+    out = (nu + height) * cosine
+    return np.stack([out * np.cos(lon * degree), out * np.sin(lon * degree), (nu * (1 - e2) + height) * sine], axis=1)
+
+
 def test_ecef_agrees_with_proj(rng):
     lat, lon, height = places(rng)
     ours = geodesy.geodetic_to_ecef(lat, lon, height)
     theirs = np.column_stack(TO_ECEF.transform(lon, lat, height))
-    np.testing.assert_allclose(ours, theirs, atol=1e-8, rtol=0)
+    np.testing.assert_allclose(ours, theirs, atol=1e-9, rtol=0)  # one unit in the last place is 0.93e-9
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="no extended precision here")
+def test_both_ways_are_exact_to_the_last_digits(rng):
+    lat, lon, height = places(rng)
+    there = geodesy.geodetic_to_ecef(lat, lon, height)
+    assert np.linalg.norm((there - exact_ecef(lat, lon, height)).astype(np.float64), axis=1).max() < 4e-9
+    back = geodesy.ecef_to_geodetic(there)
+    assert np.linalg.norm((there - exact_ecef(*back)).astype(np.float64), axis=1).max() < 4e-9
+
+
+@pytest.mark.parametrize("n", [0, 1, 500])
+def test_local_points_agree_with_proj_and_go_back(rng, n):
+    points = geodesy.geodetic_to_ecef(rng.uniform(45, 47, n), rng.uniform(20, 22, n), rng.uniform(-100, 9000, n))
+    local = geodesy.ecef_to_enu(points, *ORIGIN)
+    np.testing.assert_allclose(local, np.column_stack(TO_LOCAL.transform(*points.T)), atol=3e-9, rtol=0)
+    np.testing.assert_allclose(geodesy.enu_to_ecef(local, *ORIGIN), points, atol=3e-9, rtol=0)
+
+
+def test_vectors_turn_as_the_axes_say(rng):
+    lat, lon, _ = places(rng, 50)
+    vectors, turn = rng.normal(size=(50, 3)), geodesy.enu_rotation(lat, lon)
+    np.testing.assert_allclose(
+        geodesy.ecef_vectors_to_enu(vectors, lat, lon), np.einsum("nij,nj->ni", turn, vectors), atol=1e-15
+    )
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_arrays_of_every_layout_come_as_one_and_stay_as_they_are(rng):
+    lat, lon, height = places(rng, 8)
+    expected = geodesy.geodetic_to_ecef(lat, lon, height)
+    strided, frozen = np.repeat(lat, 2)[::2], lon.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(geodesy.geodetic_to_ecef(strided, frozen, height.tolist()), expected)
+    assert lat.flags.writeable
+    assert len(kernels.geodetic_to_ecef_rows.signatures) == 1
 
 
 def test_geodetic_agrees_with_proj(rng):
@@ -119,9 +171,35 @@ def test_latitude_off_the_globe_is_refused(lat):
         geodesy.geodetic_to_ecef([lat], [0.0], [0.0])
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lat, lon: geodesy.geodetic_to_ecef(lat, lon, [0.0, 0.0]),
+        geodesy.enu_rotation,
+        geodesy.geoid_undulation_m,
+        geodesy.to_grid,
+        lambda lat, lon: geodesy.ecef_vectors_to_enu(np.ones((2, 3)), lat, lon),
+        lambda lat, lon: geodesy.ned_vectors_to_ecef(np.ones((2, 3)), lat, lon),
+        lambda lat, lon: geodesy.ecef_covariance_to_enu(np.ones((2, 3, 3)), lat, lon),
+    ],
+)
+def test_the_row_off_the_globe_is_named(call):
+    with pytest.raises(InputError, match=r"row 1 is 46, 361"):
+        call([46.0, 46.0], [20.0, 361.0])
+
+
+@pytest.mark.parametrize("origin", [(91.0, 0.0, 0.0), (0.0, -400.0, 0.0), ([1.0, 2.0], 0.0, 0.0), ("north", 0.0, 0.0)])
+def test_an_origin_that_is_no_place_is_refused(origin):
+    for convert in (geodesy.ecef_to_enu, geodesy.enu_to_ecef):
+        with pytest.raises(InputError, match=r"lat_deg"):
+            convert(np.zeros((1, 3)), *origin)
+
+
 def test_lengths_that_differ_are_refused():
     with pytest.raises(InputError, match="shape"):
         geodesy.geodetic_to_ecef([1.0, 2.0], [0.0], [0.0])
+    with pytest.raises(InputError, match="3 vectors but 2 positions"):
+        geodesy.ecef_vectors_to_enu(np.ones((3, 3)), [1.0, 2.0], [0.0, 0.0])
 
 
 @given(st.floats(-90, 90), st.floats(-180, 180))

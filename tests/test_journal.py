@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import wait
 
 import numpy as np
 import pytest
@@ -177,8 +180,75 @@ def test_an_interval_acknowledges_behind_the_callers_back(path):
         assert journal.acknowledged == 0
         for k in range(1, 4):
             journal.append("event", START_US + 1_000 * k, {})
-        journal._under_way[0].result()
+        journal._disk._under_way[0].result()
         assert journal.acknowledged >= 1
+
+
+def test_what_comes_while_the_disk_is_busy_goes_there_with_one_sync(path, monkeypatch):
+    journal = Journal.create(path, **ABOUT, sync="interval", group_us=1)
+    ready, syncs = threading.Event(), []
+
+    def slow_sync(handle):
+        ready.wait(10)
+        os.fsync(handle)
+        syncs.append(handle)
+
+    monkeypatch.setattr("dronetrack.journal.disk._sync_data", slow_sync)
+    for k in range(100):
+        journal.append("event", START_US + k, {"k": k})
+    ready.set()
+    assert journal.commit() == journal.acknowledged == 100
+    assert len(syncs) == 2
+    journal.release()
+    assert [record.facts["k"] for record in records(path, "event")] == list(range(100))
+
+
+def test_a_full_group_waits_for_the_disk(path, monkeypatch):
+    journal = Journal.create(path, **ABOUT, sync="interval", group_bytes=5_000)
+    most = 0
+
+    def slow_sync(handle):
+        nonlocal most
+        most = max(most, journal._disk.group.n_bytes)
+        time.sleep(0.01)
+        os.fsync(handle)
+
+    monkeypatch.setattr("dronetrack.journal.disk._sync_data", slow_sync)
+    for k in range(100):
+        journal.append("event", START_US, {"k": k}, personal=bytes(1_000))
+        most = max(most, journal._disk.group.n_bytes)
+    journal.release()
+    assert most < 7_000
+
+
+@pytest.mark.parametrize("sync", ["commit", "interval"])
+def test_a_large_table_goes_to_the_disk_while_it_is_added(path, monkeypatch, rng, sync):
+    most, journal = 0, Journal.create(path, **ABOUT, sync=sync, group_bytes=100_000)
+
+    def sync_and_look(handle):
+        nonlocal most
+        most = max(most, journal._disk.group.n_bytes)
+        os.fsync(handle)
+
+    monkeypatch.setattr("dronetrack.journal.disk._sync_data", sync_and_look)
+    z = rows(20_000, rng)
+    journal.append_measurements(z)
+    assert journal._disk.group.n_bytes < 200_000 < path.stat().st_size
+    journal.release()
+    assert most < 200_000
+    assert same_rows(read_rows(path), z)
+
+
+def test_a_fault_in_the_middle_of_a_table_is_raised_by_the_next_and_nothing_is_lost(path, monkeypatch, rng):
+    journal, z = Journal.create(path, **ABOUT, group_bytes=100_000), rows(5_000, rng)
+    with monkeypatch.context() as patch:
+        patch.setattr("dronetrack.journal.disk._sync_data", no_disk)
+        journal.append_measurements(z)
+        with pytest.raises(FormatError, match="no disk"):
+            journal.append("event", START_US, {})
+    journal.release()
+    assert same_rows(read_rows(path), z)
+    assert not records(path, "event")
 
 
 def test_what_is_not_committed_is_not_acknowledged(path):
@@ -362,6 +432,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(path, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(handle, data[:fits], offset)
 
+    monkeypatch.setattr(place.os, "pwritev", lambda handle, pieces, offset: pwrite(handle, b"".join(pieces), offset))
     monkeypatch.setattr(place.os, "pwrite", pwrite)
     journal = Journal.create(path, **ABOUT)
     acknowledged = 0
@@ -384,11 +455,11 @@ def test_a_failed_sync_is_said_and_everything_is_written_again(path, monkeypatch
 
     def fail(_handle):
         # What a failed fsync leaves in the file is not known: here, nothing.
-        os.truncate(path, journal._end)
+        os.truncate(path, journal._disk.end)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr("dronetrack.journal.writer._sync_data", fail)
+        patch.setattr("dronetrack.journal.disk._sync_data", fail)
         with pytest.raises(FormatError, match="Input/output error"):
             journal.commit()
     journal.append("event", START_US, {"k": 1})
@@ -404,9 +475,10 @@ def test_a_fault_behind_the_callers_back_is_raised_and_nothing_is_lost(path, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("dronetrack.journal.writer._sync_data", fail)
+        patch.setattr("dronetrack.journal.disk._sync_data", fail)
         for k in range(2):  # the second sends the first to the disk
             journal.append("event", START_US + k, {"k": k})
+        wait([journal._disk._under_way[0]])
         with pytest.raises(FormatError, match="No space left on device"):
             journal.append("event", START_US + 2, {"k": "not added"})
     journal.append("event", START_US + 3, {"k": 2})
@@ -511,7 +583,7 @@ def test_a_rescue_that_fails_is_tried_again(path, monkeypatch, rng):
 
 def test_a_journal_that_cannot_be_begun_leaves_no_file(path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("dronetrack.journal.writer._sync_data", no_disk)
+        patch.setattr("dronetrack.journal.disk._sync_data", no_disk)
         with pytest.raises(FormatError, match="no disk"):
             Journal.create(path, **ABOUT)
     assert not path.exists()
@@ -522,7 +594,7 @@ def test_a_release_that_fails_keeps_the_journal_open_and_can_be_repeated(path, m
     journal = Journal.create(path, **ABOUT)
     journal.append("event", START_US, {"k": 1})
     with monkeypatch.context() as patch:
-        patch.setattr("dronetrack.journal.writer._sync_data", no_disk)
+        patch.setattr("dronetrack.journal.disk._sync_data", no_disk)
         for _ in range(2):
             with pytest.raises(FormatError):
                 journal.release()

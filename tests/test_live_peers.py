@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from pymavlink.dialects.v20 import all as mavlink
 
-from dronetrack.live import _heartbeat, open_telemetry
+from dronetrack.live import open_telemetry
+from dronetrack.live.link import _heartbeat
 from dronetrack.mavlink import join_frames, read_telemetry
 
 pytestmark = pytest.mark.live

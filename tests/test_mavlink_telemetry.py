@@ -380,6 +380,8 @@ def test_the_health_of_ardupilot_is_a_gate_and_no_variance():
     assert drone.health.healthy.tolist() == [True, False, False, False]
     assert np.isnan(drone.health.h_acc_m).all()
     assert drone.healthy_at(at([0, 1.5, 2.5])).tolist() == [True, True, False]
+    doubted = drone.position.time_us >= drone.health.time_us[1]
+    assert drone.stats["position_rows_while_unhealthy"] == doubted.sum() < len(doubted)
 
 
 def test_the_health_of_px4_states_metres_and_a_gate_of_its_own():

@@ -56,6 +56,11 @@ def test_a_table_out_of_order_is_refused_with_its_row():
         Measurements(**(columns | {"time_us": np.array([2, 1])}))
 
 
+def test_times_whose_difference_would_overflow_are_refused():
+    with pytest.raises(InputError, match="time_us must lie in the years"):
+        batch([-(2**62), 2**62])
+
+
 def test_shapes_are_said_in_words():
     with pytest.raises(InputError, match=r"2 rows need z \(2, 3\) and cov \(2, 3, 3\)"):
         measurements_of([1, 2], HEIGHT, np.zeros((2, 2)), np.zeros((2, 3, 3)), Sensor("x"))

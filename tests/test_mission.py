@@ -11,6 +11,7 @@ from dronetrack.handover import replay
 from dronetrack.journal import read_journal, verify_journal
 from dronetrack.measurements import merge
 from dronetrack.mission import fuse, read_mission
+from dronetrack.sensing import FRAME_CODES
 
 HEAD = '[mission]\nname = "test"\nterrain_msl_m = 84.0\n'
 DRONE = '[[drone]]\nid = "D"\nauthority = "HU"\nlog = "d.tlog"\n'
@@ -36,6 +37,11 @@ def test_a_mission_is_read_with_its_paths_made_whole(write):
     assert mission.border is None
 
 
+@pytest.mark.parametrize("frame", FRAME_CODES)
+def test_every_gimbal_frame_that_sightings_know_may_stand_in_a_mission(write, frame):
+    assert read_mission(write(f'{HEAD}{DRONE}gimbal_frame = "{frame}"\n')).drones[0].gimbal_frame == frame
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -50,6 +56,7 @@ def test_a_mission_is_read_with_its_paths_made_whole(write):
         (HEAD + DRONE.replace('authority = "HU"\n', ""), 4, "[[drone]] has no 'authority'"),
         (HEAD + DRONE.replace("d.tlog", "e.tlog"), 7, "there is no file"),
         (HEAD + DRONE + 'gimbal_frame = "earthy"\n', 8, "gimbal_frame"),
+        (HEAD + DRONE + 'gimbal_frame = ["body"]\n', 8, "gimbal_frame"),
         (HEAD + DRONE + "latency_s = -1\n", 8, "latency_s"),
         (HEAD + DRONE + "system_id = 300\n", 8, "system_id"),
         (HEAD + DRONE + UNIT + "standoff_m = [200, 50]\n", 12, "standoff_m"),

@@ -13,7 +13,7 @@ from dronetrack.mavlink import read_telemetry
 from dronetrack.measurements import HEIGHT
 from dronetrack.mission import read_mission
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration import Priors, register, register_to_places
+from dronetrack.registration import Priors, Registration, register, register_to_places
 from dronetrack.registration.adjustment import Adjustment, Fixes, Knots
 from dronetrack.registration.frames import correlation_factor, frame_prior
 from dronetrack.sensing import CameraErrors, Correction, ground_heights, sightings
@@ -31,6 +31,15 @@ def off_deg(lines, truth):
 
 def truth_at(time_us):
     return to_ecef(weave((time_us - START_US) * 1e-6))
+
+
+def test_only_a_heading_that_was_found_far_off_is_held_more_loosely():
+    near, far = (Registration("D", 0, 0, off_deg, 0, 1, *5 * (0.1,), np.eye(5), "body", {}) for off_deg in (0.5, 3.3))
+    errors = CameraErrors(compass_std_deg=1.25)
+    assert near.open_budget(errors) == errors
+    assert far.open_budget(errors) == replace(errors, compass_std_deg=far.open_budget().compass_std_deg)
+    # Student's t with three degrees of freedom: information (3 + 1) / (3 + z^2) of the normal one.
+    assert far.open_budget().compass_std_deg == pytest.approx(1.25 * np.sqrt((3.0 + (3.3 / 1.25) ** 2) / 4.0))
 
 
 # --- what a correction does to sightings

@@ -74,6 +74,10 @@ def test_what_is_wrong_is_said(rng):
         filter_sequence(motion, mean, cov, 0, **good | {"time_us": time_us[::-1]})
     with pytest.raises(OrderError, match="start_us"):
         filter_sequence(motion, mean, cov, int(time_us[1]), **good)
+    with pytest.raises(InputError, match="time_us must lie in the years"):
+        filter_sequence(motion, mean, cov, 0, **good | {"time_us": time_us * 1_000_000_000_000})
+    with pytest.raises(InputError, match="start_us must lie in the years"):
+        filter_sequence(motion, mean, cov, -(2**62), **good)
     with pytest.raises(InputError, match="position_cov must be positive definite"):
         filter_sequence(motion, mean, cov, 0, **good | {"position_cov": np.zeros((3, 3))})
     with pytest.raises(InputError, match="position_cov must be"):

@@ -82,6 +82,11 @@ def sequences(rng, model, n, steps, spread=(400.0, 225.0, 4.0)):
     return time_us, truth, state[:, :, 0], covs[:, :, 0]
 
 
+def bank_columns(state, cov):
+    """(steps, d + d (d + 1) / 2, n) of sequences."""
+    return np.concatenate([state, cov[:, :, *np.triu_indices(state.shape[2])]], axis=2).transpose(1, 2, 0).copy()
+
+
 def nees(error, cov):
     return np.einsum("...i,...i", error, np.linalg.solve(cov, error[..., None])[..., 0])
 
@@ -143,8 +148,7 @@ def test_a_bank_is_smoothed_as_its_sequences_are(rng, model, n):
     time_us, _, state, cov = sequences(rng, model, n, 30)
     d = model.state_size
     upper = np.triu_indices(d)
-    columns = np.concatenate([state, cov[:, :, *upper]], axis=2).transpose(1, 2, 0).copy()
-    bank = smooth_bank(model, time_us.T, columns)
+    bank = smooth_bank(model, time_us.T, bank_columns(state, cov))
     smoothed, spread = smooth_sequences(model, time_us, state, cov)
     np.testing.assert_allclose(bank[:, :d].transpose(2, 0, 1), smoothed, rtol=0, atol=1e-7)
     want = spread[:, :, *upper]
@@ -154,7 +158,7 @@ def test_a_bank_is_smoothed_as_its_sequences_are(rng, model, n):
 def test_targets_of_a_bank_do_not_know_of_each_other(rng):
     model = ConstantVelocity()
     time_us, _, state, cov = sequences(rng, model, 70, 12)
-    columns = np.concatenate([state, cov[:, :, *np.triu_indices(6)]], axis=2).transpose(1, 2, 0).copy()
+    columns = bank_columns(state, cov)
     whole = smooth_bank(model, time_us.T, columns)
     for part in (slice(0, 1), slice(5, 40), slice(69, 70)):
         np.testing.assert_array_equal(smooth_bank(model, time_us.T[:, part], columns[..., part]), whole[..., part])
@@ -163,10 +167,47 @@ def test_targets_of_a_bank_do_not_know_of_each_other(rng):
 def test_the_bits_of_a_smoothed_bank_do_not_depend_on_the_threads(rng):
     model = ConstantVelocity()
     time_us, _, state, cov = sequences(rng, model, 600, 60)
-    columns = np.concatenate([state, cov[:, :, *np.triu_indices(6)]], axis=2).transpose(1, 2, 0).copy()
+    columns = bank_columns(state, cov)
     one, two, three = (smooth_bank(model, time_us.T, columns, n_threads=threads) for threads in (1, 2, 3))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(one, three)
+
+
+@pytest.mark.parametrize("model", [ConstantVelocity(), Singer()], ids=["6", "9"])
+def test_a_bank_is_smoothed_into_the_room_that_is_given(rng, model):
+    time_us, _, state, cov = sequences(rng, model, 40, 20)
+    columns = bank_columns(state, cov)
+    want, room = smooth_bank(model, time_us.T, columns), np.full_like(columns, np.nan)
+    assert smooth_bank(model, time_us.T, columns, out=room) is room
+    np.testing.assert_array_equal(room, want)
+    assert smooth_bank(model, time_us.T, columns, out=columns) is columns
+    np.testing.assert_array_equal(columns, want)
+
+
+@pytest.mark.parametrize("model", [ConstantVelocity(), Singer()], ids=["6", "9"])
+@pytest.mark.parametrize("row", [0, 3, 6, 20])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_missing_number_anywhere_in_a_bank_is_refused(rng, model, row, in_place):
+    time_us, _, state, cov = sequences(rng, model, 40, 20)
+    time_us[:, 8] = time_us[:, 9]
+    time_us = np.sort(time_us, axis=1)
+    for step in (0, 8, 19):
+        columns = bank_columns(state, cov)
+        columns[step, row, 33] = np.nan
+        with pytest.raises(InputError, match="state must not hold NaN"):
+            smooth_bank(model, time_us.T, columns, out=columns if in_place else None)
+
+
+@pytest.mark.parametrize("out", [np.empty((2, 27, 2)), np.empty((2, 27, 3), np.float32), np.empty((3, 27, 2)).T])
+def test_room_that_does_not_fit_is_refused(out):
+    with pytest.raises(InputError, match="out must be a writeable, C-contiguous float64 array"):
+        smooth_bank(ConstantVelocity(), np.zeros((2, 3), int), np.ones((2, 27, 3)), out=out)
+
+
+def test_room_that_only_overlaps_what_is_read_is_refused():
+    memory = np.ones((4, 27, 3))
+    with pytest.raises(InputError, match="share no memory"):
+        smooth_bank(ConstantVelocity(), np.zeros((3, 3), int), memory[:3], out=memory[1:])
 
 
 def test_rows_of_one_moment_come_out_the_same(rng):

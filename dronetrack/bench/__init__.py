@@ -5,8 +5,9 @@
 True
 """
 
-from dronetrack.bench.run import run, write
+from dronetrack.bench.keeping import read_run, write
+from dronetrack.bench.run import run
 from dronetrack.bench.workload import Case, Goal, Job, Setting, Workload
 from dronetrack.bench.workloads import workloads
 
-__all__ = ["Case", "Goal", "Job", "Setting", "Workload", "run", "workloads", "write"]
+__all__ = ["Case", "Goal", "Job", "Setting", "Workload", "read_run", "run", "workloads", "write"]

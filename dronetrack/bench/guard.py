@@ -1,50 +1,78 @@
-r"""Has something become grossly slower? Ratios to peers in the same run, beside those of an earlier commit.
+"""Has something become grossly slower? Ratios to peers in the same run, beside those of an earlier commit.
 
 Seconds differ between machines and with load; how many times as fast one is as another in turn with it differs little.
 Only a loss of more than three times counts, and only if it is seen twice.
 
-Renew the baseline after a change that is meant to cost, or has won much::
-
-    dronetrack bench bank decode line_of_sight mixture onboard_logs sequence smoother --quick \
-        --peers filterpy,pymavlink --renew dronetrack/bench/baseline.json
+``dronetrack bench --renew-baseline`` renews them after a change that is meant to cost, or has won much; to guard
+another workload, add its name to the file first.
 """
 
 import importlib.resources
 import json
 import pathlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from importlib.resources.abc import Traversable
 from typing import Any
 
-from dronetrack.bench.run import ratios, run
+from dronetrack.bench.judging import ratios
+from dronetrack.bench.run import run
 from dronetrack.bench.workloads import workloads
+from dronetrack.errors import InputError
 
 GROSS = 3.0
 
 
 def read_baseline() -> dict[str, Any]:
     """Return the packaged baseline: ``workloads`` and ``peers`` to run, and ``ratios``."""
-    text = (importlib.resources.files("dronetrack.bench") / "baseline.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    return json.loads(_packaged().read_text(encoding="utf-8"))
 
 
-def write_baseline(path: pathlib.Path, document: dict[str, Any], peers: Collection[str]) -> None:
-    """Write a baseline from a run: the ratios to its peers, not to limits of the machine.
+def _packaged() -> Traversable:
+    return importlib.resources.files("dronetrack.bench") / "baseline.json"
+
+
+def renew_baseline(
+    tell: Callable[[str], object], seed: int = 1, path: pathlib.Path | None = None
+) -> tuple[pathlib.Path, dict[str, tuple[float | None, float]]]:
+    """Run what the baseline names, and write it anew with today's ratios: on a machine that does nothing else.
 
     Parameters
     ----------
+    tell : callable
+        Is told each line of progress.
+    seed : int, optional
+        Of every random number.
+    path : Path, optional
+        Where to; by default the packaged file, of a working copy.
+
+    Returns
+    -------
     path : Path
-        Where to.
-    document : dict
-        Of the run.
-    peers : collection of str
-        Which peers it raced against.
+        What was written.
+    changes : dict of str to (float or None, float)
+        Each ratio to a peer, before (None where it is new) and now. Limits of the machine do not count.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
     """
+    baseline, known = read_baseline(), workloads()
+    document = run(
+        [known[name] for name in baseline["workloads"]], peers=baseline["peers"], quick=True, seed=seed, profiled=False,
+        tell=tell,
+    )  # fmt: skip
     found = {
         key: float(f"{value:.3g}") for key, value in ratios(document["workloads"]).items() if " / limit" not in key
     }
-    names = [one["name"] for one in document["workloads"]]
-    baseline = {"commit": document["commit"], "workloads": names, "peers": sorted(peers), "ratios": found}
-    path.write_text(json.dumps(baseline, indent=1) + "\n", encoding="utf-8")
+    path = path or pathlib.Path(str(_packaged()))
+    try:
+        path.write_text(
+            json.dumps(baseline | {"commit": document["commit"], "ratios": found}, indent=1) + "\n", "utf-8"
+        )
+    except OSError as fault:
+        raise InputError(f"{path}: cannot be written ({fault.strerror}); renew it in a working copy.") from None
+    return path, {key: (baseline["ratios"].get(key), value) for key, value in found.items()}
 
 
 def losses(found: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, float]:
@@ -88,7 +116,8 @@ def guard(tell: Callable[[str], object], seed: int = 1) -> dict[str, float]:
     known, names = workloads(), baseline["workloads"]
     lost: dict[str, float] = {}
     for _ in range(2):
-        document = run([known[name] for name in names], peers=baseline["peers"], quick=True, seed=seed, tell=tell)
+        again = [known[name] for name in names]
+        document = run(again, peers=baseline["peers"], quick=True, seed=seed, profiled=False, tell=tell)
         lost = losses(ratios(document["workloads"]), baseline["ratios"])
         names = sorted({name.split(" / ")[0] for name in lost})
         if not lost:

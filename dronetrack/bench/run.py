@@ -3,24 +3,36 @@
 The document is the only source of the pages: `dronetrack.bench.page` makes them from it and from nothing else.
 """
 
-import json
-import math
-import pathlib
-import statistics
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from dronetrack.bench.machine import commit, machine, versions
+from dronetrack.bench.judging import judge
+from dronetrack.bench.keeping import kept_of
 from dronetrack.bench.peers import find_peers
-from dronetrack.bench.racing import Race, race, speed_ratio
-from dronetrack.bench.workload import Case, Goal, Setting, Workload
+from dronetrack.bench.profiling import profile
+from dronetrack.bench.racing import Race, race
+from dronetrack.bench.versions import commit, versions
+from dronetrack.bench.workload import Case, Setting, Workload
+from dronetrack.leaderboard.machine import load, machine
 
 Document = dict[str, Any]
 Tell = Callable[[str], object]
 
-ROUNDS, QUICK_ROUNDS = 9, 5
-BUDGET_S, QUICK_BUDGET_S = 10.0, 3.0
+ROUNDS, QUICK_ROUNDS = 21, 5
+BUDGET_S, QUICK_BUDGET_S = 6.0, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What holds for every workload of a run."""
+
+    quick: bool
+    peers: Collection[str] | None
+    profiled: bool
+    tell: Tell
 
 
 def run(
@@ -29,9 +41,12 @@ def run(
     peers: Collection[str] | None = None,
     quick: bool = False,
     seed: int = 1,
-    data: pathlib.Path | None = None,
+    data: Path | None = None,
     started: str = "",
+    before: Document | None = None,
+    profiled: bool = True,
     tell: Tell = lambda _: None,
+    keep: Callable[[Document], object] = lambda _: None,
 ) -> Document:
     """Run workloads.
 
@@ -49,31 +64,78 @@ def run(
         Folder of logs and recordings that are not part of the package.
     started : str, optional
         When, as it is to stand in the document.
+    before : dict, optional
+        An earlier document to go on from: what it measured on this commit is not measured again, and what is not among
+        `workloads` stays as it is.
+    profiled : bool, optional
+        Run what misses its goal once more under the profiler.
     tell : callable, optional
         Is told each line of progress.
+    keep : callable, optional
+        Is given the document after each workload, so that a run that is killed leaves what it has seen.
 
     Returns
     -------
     dict
-        ``machine``, ``versions``, ``commit``, ``seed``, ``quick``, ``started`` and ``workloads``: for each its
-        ``name``, ``question``, ``unit``, ``skipped`` peers with the reason, ``cases`` and ``goals`` with verdicts.
+        ``machine``, ``versions``, ``commit``, ``seed``, ``quick``, ``peers``, ``data``, ``started``, ``left`` (names of
+        workloads that were asked for and are not there yet), and ``workloads``: for each its ``name``, ``question``,
+        ``unit``, ``commit``, ``started``, ``load``, ``took_s``, ``skipped`` peers with the reason, ``cases``, ``goals``
+        with verdicts, and ``failed``, which says what ended it early.
+
+    Raises
+    ------
+    InputError
+        If `before` is of another machine, seed or size, or of other peers.
     """
+    wanted = list(workloads)
     document: Document = {
         "machine": machine(), "versions": versions(), "commit": commit(), "seed": seed, "quick": quick,
-        "started": started, "workloads": [],
+        "peers": "all" if peers is None else sorted(peers), "data": data is not None, "started": started,
     }  # fmt: skip
-    for workload in workloads:
+    done = kept_of(before, document, [one.name for one in wanted]) if before else []
+    how = _Run(quick, peers, profiled, tell)
+    left = [one for one in wanted if one.name not in {entry["name"] for entry in done}]
+    document |= {"left": [one.name for one in left], "workloads": done}
+    for workload in left:
         found, skipped = find_peers(workload.peers, peers)
-        setting = Setting(seed, quick, found, data)
-        entry = {"name": workload.name, "question": workload.question, "unit": workload.unit, "skipped": skipped}
-        entry |= {"quick": quick, "cases": []}
-        for case in workload.cases(setting):
-            tell(f"{workload.name}: {case.name}")
-            result = race(case, QUICK_ROUNDS if quick else ROUNDS, QUICK_BUDGET_S if quick else BUDGET_S)
-            entry["cases"].append(_case_entry(case, case.unit or workload.unit, result))
-        entry["goals"] = [judge(goal, entry) for goal in workload.goals]
-        document["workloads"].append(entry)
+        about = {"name": workload.name, "question": workload.question, "unit": workload.unit, "quick": quick}
+        about |= {"commit": document["commit"], "started": started, "load": load(), "skipped": skipped}
+        done.append(about | _workload(workload, Setting(seed, quick, found, data), about, how))
+        document["left"].remove(workload.name)
+        keep(document)
     return document
+
+
+def _workload(workload: Workload, setting: Setting, about: Document, how: _Run) -> Document:
+    """Race all cases; what is wrong with ours ends this workload, and is told, and the next one is run."""
+    start = time.perf_counter()
+    entry: Document = {"cases": [], "failed": ""}
+    try:
+        for case in workload.cases(setting):
+            how.tell(f"{workload.name}: {case.name}")
+            entry["cases"].append(_case(case, workload, about, how))
+    except Exception as fault:  # noqa: BLE001 - an hour of other results must not go with it
+        entry["failed"] = f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}"
+        how.tell(f"{workload.name}: FAILED: {entry['failed']}")
+    entry["goals"] = [judge(goal, about | entry) for goal in workload.goals]
+    return entry | {"took_s": round(time.perf_counter() - start, 1)}
+
+
+def _case(case: Case, workload: Workload, about: Document, how: _Run) -> Document:
+    rounds, budget_s = (QUICK_ROUNDS, QUICK_BUDGET_S) if how.quick else (ROUNDS, BUDGET_S)
+    entry = _case_entry(case, case.unit or workload.unit, race(case, rounds, budget_s))
+    goals = [one for one in workload.goals if one.case == case.name] if how.profiled else []
+    missed = [one.of for one in goals if judge(one, about | {"cases": [entry]})["verdict"] == "missed"]
+    entry["profiles"] = _profiles(case, missed)
+    return entry
+
+
+def _profiles(case: Case, names: Sequence[str]) -> dict[str, Document]:
+    """Profiles of jobs, and of figures that say what makes them."""
+    found = {
+        name: profile(case.jobs[name].run, waits=case.jobs[name].clock == "wall") for name in names if name in case.jobs
+    }
+    return found | {name: case.causes[name]() for name in names if name in case.causes}
 
 
 def _case_entry(case: Case, unit: str, result: Race) -> Document:
@@ -84,11 +146,8 @@ def _case_entry(case: Case, unit: str, result: Race) -> Document:
             entry["left_out"] = result.left_out[name]
         else:
             wall_s, cpu_s = result.wall_s[name], result.cpu_s[name]
-            entry |= {
-                "wall_s": wall_s,
-                "cpu_s": cpu_s,
-                "clock": "wall" if _on_several_cores(wall_s, cpu_s) else job.clock,
-            }
+            clock = "wall" if _on_several_cores(wall_s, cpu_s) else job.clock
+            entry |= {"wall_s": wall_s, "cpu_s": cpu_s, "clock": clock}
         if job.excused:
             entry["excused"] = job.excused
         jobs[name] = entry
@@ -97,134 +156,3 @@ def _case_entry(case: Case, unit: str, result: Race) -> Document:
 
 def _on_several_cores(wall_s: list[float], cpu_s: list[float]) -> bool:
     return sum(cpu_s) > 1.2 * sum(wall_s)
-
-
-def times_s(job: Document) -> list[float]:
-    """Return the seconds of each round of a timed job, by its clock."""
-    return job[f"{job['clock']}_s"]
-
-
-def rate(job: Document) -> float:
-    """Return work per second of a timed job: its amount over the median of its rounds."""
-    return job["amount"] / statistics.median(times_s(job))
-
-
-def ratio(case: Document, one: str, other: str) -> float:
-    """Return how many times as fast one job of a case is as another: by the wall if either is timed so."""
-    a, b = case["jobs"][one], case["jobs"][other]
-    clock = "cpu_s" if a["clock"] == b["clock"] == "cpu" else "wall_s"
-    return speed_ratio(a[clock], a["amount"], b[clock], b["amount"])
-
-
-def judge(goal: Goal, workload: Document) -> Document:
-    """Set a goal beside what was measured.
-
-    Parameters
-    ----------
-    goal : Goal
-        What is wanted.
-    workload : dict
-        What came of its workload.
-
-    Returns
-    -------
-    dict
-        The goal's fields, with ``measured`` (None if it was not), ``verdict`` (``met``, ``missed`` or
-        ``not measured``) and ``reason``.
-    """
-    entry: Document = {key: value for key, value in asdict(goal).items() if value not in (math.inf, -math.inf, "")}
-    entry["unit"] = next((one["unit"] for one in workload["cases"] if one["name"] == goal.case), workload["unit"])
-    measured, reason = _measure(goal, workload)
-    if measured is None:
-        return entry | {"measured": None, "verdict": "not measured", "reason": reason}
-    met = goal.at_least <= measured <= goal.at_most
-    return entry | {
-        "measured": measured,
-        "verdict": "met" if met else "missed",
-        "reason": "" if met else goal.why or "not yet explained",
-    }
-
-
-def _measure(goal: Goal, workload: Document) -> tuple[float | None, str]:
-    case = next((one for one in workload["cases"] if one["name"] == goal.case), None)
-    if case is None:
-        return None, "a quick run leaves it out" if workload.get("quick") else "the data that it needs are not here"
-    if goal.measure == "figure":
-        figures = case["figures"] | {k: v for job in case["jobs"].values() for k, v in job["accuracy"].items()}
-        figures |= {f"{name}: {k}": v for name, job in case["jobs"].items() for k, v in job["accuracy"].items()}
-        return (figures[goal.of], "") if goal.of in figures else (None, f"{goal.of} was not seen")
-    for name in filter(None, (goal.of, goal.against)):
-        job = case["jobs"].get(name)
-        if job is None:
-            return None, next(iter(_why_absent(name, workload)), f"{name} was not run")
-        if "left_out" in job:
-            return None, f"{name}: {job['left_out']}"
-    job = case["jobs"][goal.of]
-    if goal.measure in ("ratio", "share"):
-        return ratio(case, goal.of, goal.against), ""
-    return (rate(job) if goal.measure == "rate" else statistics.median(times_s(job))), ""
-
-
-def _why_absent(label: str, workload: Document) -> list[str]:
-    """Reasons of the skipped peers whose name begins like a job's label."""
-    plain = "".join(filter(str.isalnum, label)).lower()
-    return [
-        f"{name}: {why}" for name, why in workload["skipped"].items()
-        if plain.startswith("".join(filter(str.isalnum, name)).lower())
-    ]  # fmt: skip
-
-
-def write(document: Document, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Write the document and the pages made from it.
-
-    Parameters
-    ----------
-    document : dict
-        Of `run`.
-    folder : Path
-        Where to; it is made.
-
-    Returns
-    -------
-    list of Path
-        ``run.json``, ``report.html``, ``RESULTS.md`` and its plots, and ``history.jsonl``, which grows by a line.
-    """
-    from dronetrack.bench.page import write_pages
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "run.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return [path, *write_pages(document, folder), _remember(document, folder / "history.jsonl")]
-
-
-def _remember(document: Document, path: pathlib.Path) -> pathlib.Path:
-    """Add a line to the history: the ratios of this run, under its commit."""
-    line = {key: document[key] for key in ("started", "commit", "quick")} | {"ratios": ratios(document["workloads"])}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    return path
-
-
-def ratios(workloads: Sequence[Document]) -> dict[str, float]:
-    """Return how many times as fast each job of ours is as each peer and limit beside it.
-
-    Parameters
-    ----------
-    workloads : sequence of dict
-        Of a document.
-
-    Returns
-    -------
-    dict of str to float
-        By ``workload / case / ours / other``.
-    """
-    found = {}
-    for workload in workloads:
-        for case in workload["cases"]:
-            timed = {name: job for name, job in case["jobs"].items() if "wall_s" in job}
-            ours = [name for name, job in timed.items() if job["role"] == "ours"]
-            others = [name for name, job in timed.items() if job["role"] != "ours"]
-            for one in ours:
-                for other in others:
-                    found[f"{workload['name']} / {case['name']} / {one} / {other}"] = ratio(case, one, other)
-    return found

@@ -46,6 +46,8 @@ class Job:
     clock : {"cpu", "wall"}
         What its time is. `cpu` is what this process spent, which on an idle machine is the same for work on one core,
         and on a busy one is the only thing that means something; `wall` for what waits, or uses several cores.
+    after : callable, optional
+        Clears away what a run left; not timed.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Job:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     excused: str = ""
     clock: Clock = "cpu"
+    after: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         if not self.amount > 0.0:
@@ -113,6 +116,9 @@ class Case:
         What was measured otherwise than by racing: memory, latency, time of import. Units in the names.
     unit : str
         What its jobs' amounts count, where that is not the unit of the workload.
+    causes : mapping of str to callable
+        For a figure that may miss its goal: what makes a profile (see `dronetrack.bench.profiling`) of it. Jobs need
+        none; they are profiled themselves.
     """
 
     name: str
@@ -121,6 +127,7 @@ class Case:
     tolerance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     unit: str = ""
+    causes: Mapping[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +148,7 @@ class Goal:
     at_least, at_most : float
         Between which it is met.
     why : str
-        Why it is missed, where it is known to be; printed only then.
-    profile : str
-        Where the profile is that shows it: a command.
+        What a profile does not show of why it is missed; printed only then, before the profile.
     """
 
     case: str
@@ -153,7 +158,6 @@ class Goal:
     at_least: float = -math.inf
     at_most: float = math.inf
     why: str = ""
-    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import itertools
 import os
 import pathlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +18,7 @@ from dronetrack.columns import column
 from dronetrack.errors import FormatError, InputError
 from dronetrack.kernels import border as kernels
 from dronetrack.kernels import crossing as chances
+from dronetrack.threads import on_all_cores
 from dronetrack.tracks import Track
 
 if TYPE_CHECKING:
@@ -490,13 +490,8 @@ def _shared(kernel: Callable[..., int], lon: Floats, lat: Floats, lines: tuple, 
         return kernel(lon, lat, lines, *out)
     edges = [len(lon) * part // n_parts for part in range(n_parts + 1)]
     parts = [slice(*pair) for pair in itertools.pairwise(edges)]
-    rows = _pool().map(lambda part: kernel(lon[part], lat[part], lines, *(one[part] for one in out)), parts)
+    rows = on_all_cores(lambda part: kernel(lon[part], lat[part], lines, *(one[part] for one in out)), parts)
     return min((part.start + row for part, row in zip(parts, rows, strict=True) if row >= 0), default=-1)
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="dronetrack-border")
 
 
 def _offsets(name: str, values: Offsets, n: int, fewest: int) -> Offsets:

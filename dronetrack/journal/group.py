@@ -9,7 +9,7 @@ Sync = Literal["commit", "interval", "never"]
 SYNCS = ("commit", "interval", "never")
 GROUP_BYTES = 4 << 20
 GROUP_US = 1_000_000
-LENT = 65_536  # pieces from this size on are written from where they lie
+LENT = 4_096  # pieces from this size on are written from where they lie
 
 
 class Policy(NamedTuple):

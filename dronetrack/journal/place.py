@@ -9,6 +9,7 @@ from typing import BinaryIO
 from dronetrack.errors import FormatError
 
 BLOCK = 1 << 20
+MOST_PIECES = 1024  # that one call may write: Linux's IOV_MAX
 
 
 def open_for_reading(path: pathlib.Path) -> BinaryIO:
@@ -83,14 +84,21 @@ def is_being_written(path: pathlib.Path) -> bool:
 
 
 def write_at(handle: int, pieces: list, offset: int) -> int:
-    """Write pieces end to end from an offset on, all of them, and return where they end."""
-    for piece in pieces:
-        rest = memoryview(piece)
-        while rest:
-            done = os.pwrite(handle, rest, offset)
-            offset += done
-            rest = rest[done:]
+    """Write pieces end to end from an offset on, all of them, in few calls, and return where they end."""
+    for start in range(0, len(pieces), MOST_PIECES):
+        some = pieces[start : start + MOST_PIECES]
+        done, size = os.pwritev(handle, some, offset), sum(map(len, some))
+        if done < size:  # a disk that fills up, as a rule: the next call says so
+            _write_rest(handle, memoryview(b"".join(some))[done:], offset + done)
+        offset += size
     return offset
+
+
+def _write_rest(handle: int, rest: memoryview, offset: int) -> None:
+    while rest:
+        done = os.pwrite(handle, rest, offset)
+        offset += done
+        rest = rest[done:]
 
 
 def copy_aside(handle: int, size: int, path: pathlib.Path) -> pathlib.Path:

@@ -48,7 +48,7 @@ def pieces(table: Measurements | Track, layout: Layout, rows: slice) -> list[Any
         columns = [column.astype(dtype) for column, (_, dtype, _) in zip(columns, layout, strict=True)]
     if rows.stop - rows.start < FEW_ROWS:
         return [b"".join(columns)]
-    return [column.reshape(-1).view(np.uint8).data for column in columns]
+    return [memoryview(column).cast("B") for column in columns]
 
 
 def spans(time_us: NDArray[np.int64]) -> Iterator[slice]:

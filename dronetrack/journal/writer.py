@@ -2,17 +2,16 @@
 
 import os
 import pathlib
-import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
 
 from dronetrack.errors import FormatError, InputError
 from dronetrack.journal import tables
-from dronetrack.journal.group import GROUP_BYTES, GROUP_US, Group, Policy, Sync
-from dronetrack.journal.place import copy_aside, is_at, keep_folder, open_for_writing, said, write_at
+from dronetrack.journal.disk import Disk
+from dronetrack.journal.group import GROUP_BYTES, GROUP_US, Policy, Sync
+from dronetrack.journal.place import keep_folder, open_for_writing, said
 from dronetrack.journal.records import (
     GENESIS,
     PERSONAL_FACTS,
@@ -34,7 +33,6 @@ REPAIR_BYTES = 16 << 20
 OWN_KINDS = frozenset({"opened", "sensors", "measurements", "track", "repair", "released", "purge", "closed"})
 
 _WHOLE = (int, np.integer)
-_sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class Journal:
@@ -59,16 +57,11 @@ class Journal:
         """Take over an open, locked file; users call `create` or `open`."""
         self.path = path
         self.repaired: dict[str, Any] | None = None
-        self._handle, self._policy, self._about = handle, policy, tip.about
-        self._end, self._n_records, self._n_safe = tip.end, tip.n_records, tip.n_records
-        self._n_marked = tip.n_records
+        self._about, self._mark = tip.about, policy.mark
+        self._n_records = self._n_marked = tip.n_records
         self._before, self._last_us, self._latest_us = tip.digest, tip.last_us, tip.latest_us
-        self._fault = ""
-        self._group = Group()
-        self._under_way: tuple[Future[None], Group] | None = None
-        self._worker: ThreadPoolExecutor | None = None
         self._sensors: tuple[tuple[Sensor, ...], int] | None = None
-        self._let_go = weakref.finalize(self, os.close, handle)
+        self._disk = Disk(path, handle, tip.end, tip.n_records, policy)
 
     @classmethod
     def create(
@@ -98,11 +91,11 @@ class Journal:
         time_us : int, optional
             When it begins; 0 where the data have not said so yet. [us, UTC]
         sync : {"commit", "interval", "never"}, optional
-            When records go to the disk. ``commit``: when `commit` asks, and when a group is full.
-            ``interval``: a full group is also written behind the caller's back while it goes on; `commit` waits for
-            it. ``never``: as ``interval``, but the system decides when bytes leave its memory: a killed process loses
-            nothing acknowledged, a power cut may. There is no timer: what was appended last waits for the next
-            `append` or `commit`.
+            When records go to the disk. A full group goes there behind the caller's back while the next one grows;
+            `commit` waits for all. ``commit``: a group is full at `group_bytes`. ``interval``: also when its records
+            span `group_us`, unless the disk is busy; then it grows on. ``never``: as ``interval``, but the system
+            decides when bytes leave its memory: a killed process loses nothing acknowledged, a power cut may. There
+            is no timer: what was appended last waits for the next `append` or `commit`.
         group_bytes, group_us : int, optional
             A group is full at so many bytes, or (except for ``commit``) when its records span so much time of
             the data. [us]
@@ -175,7 +168,7 @@ class Journal:
     @classmethod
     def _begin(cls, path: pathlib.Path, handle: int, about: dict[str, Any], time_us: int, policy: Policy) -> Self:
         journal = cls(path, handle, Tip(0, 0, GENESIS, time_us, time_us, about, closed=False), policy)
-        journal._group.begin(PREAMBLE)
+        journal._disk.group.begin(PREAMBLE)
         journal._append("opened", time_us, about, [])
         journal.commit()
         with said(path, "written"):
@@ -221,9 +214,8 @@ class Journal:
     @property
     def acknowledged(self) -> int:
         """Sequence number up to which records are known to be on the disk, without waiting."""
-        if self._under_way is not None and self._under_way[0].done() and self._under_way[0].exception() is None:
-            self._settle()
-        return self._n_safe - 1
+        self._disk.take_note()
+        return self._disk.n_safe - 1
 
     def __len__(self) -> int:
         """Count the records, acknowledged or not."""
@@ -262,7 +254,7 @@ class Journal:
             raise InputError(f"time_us is a whole number of microseconds; got {time_us!r}.")
         if kind in OWN_KINDS:
             raise InputError(f"records of kind {kind!r} are the journal's own; choose another kind.")
-        self._make_room(time_us)
+        self._disk.make_room(time_us)
         if PERSONAL_FACTS.isdisjoint(facts):
             kept, private = facts, {}
         else:
@@ -291,13 +283,14 @@ class Journal:
         if not len(z):
             return self._n_records - 1
         first_us, stats = z.time_us.item(0), {"stats": z.stats} if z.stats else {}
-        self._make_room(first_us)
+        self._disk.make_room(first_us)
         known = self._sensor_record(z.sensors, first_us)
         for rows in tables.spans(z.time_us):
             start_us, last_us = z.time_us.item(rows.start), z.time_us.item(rows.stop - 1)
             facts = {"sensors": known, "rows": tables.rows_by_sensor(z, rows), "start_us": start_us}
             part = personal_part(tables.pieces(z, tables.MEASUREMENTS, rows), stats)
             self._append("measurements", last_us, facts, part)
+            self._disk.pass_on()
             stats = {}
         return self._n_records - 1
 
@@ -324,12 +317,13 @@ class Journal:
         if not len(track):
             return self._n_records - 1
         stats = {"stats": track.stats} if track.stats else {}
-        self._make_room(track.time_us.item(0))
+        self._disk.make_room(track.time_us.item(0))
         for rows in tables.spans(track.time_us):
             start_us, last_us = track.time_us.item(rows.start), track.time_us.item(rows.stop - 1)
             own = {"track_id": track.track_id, "n": rows.stop - rows.start, "start_us": start_us}
             part = personal_part(tables.pieces(track, tables.TRACK, rows), stats)
             self._append("track", last_us, {**(facts or {}), **own}, part)
+            self._disk.pass_on()
             stats = {}
         return self._n_records - 1
 
@@ -347,11 +341,7 @@ class Journal:
             If the disk is full or fails, or the file was taken away. Nothing is forgotten: after a full disk, `commit`
             again when there is room; of a file taken away a copy was written beside it, as the message says.
         """
-        self._check_open()
-        self._settle()
-        if self._group.n_records:
-            group, self._group = self._group, Group()
-            self._finish(group, lambda: self._store(group))
+        self._disk.commit()
         return self._n_records - 1
 
     def close(self, *, time_us: int | None = None, seal: Callable[[bytes], bytes] | None = None) -> int:
@@ -399,14 +389,12 @@ class Journal:
         FormatError
             As `commit`.
         """
-        if not self._let_go.alive:
+        if not self._disk.is_open:
             return
-        if not self._fault:
+        if not self._disk.fault:
             self.commit()
             self._mark_released()
-        if self._worker is not None:
-            self._worker.shutdown()
-        self._let_go()
+        self._disk.release()
 
     def __enter__(self) -> Self:
         return self
@@ -415,19 +403,19 @@ class Journal:
         self.release()
 
     def _append(self, kind: str, time_us: int, facts: Mapping[str, Any], personal: list[Any]) -> int:
-        self._check_open()
+        self._disk.check_open()
         kept, number = kept_part(facts), self._n_records
         flags = STEPPED_BACK if time_us < self._latest_us and number else 0
         header, digest = make_header(
-            self._before, number, time_us, self._n_safe, kind_code(kind), kept, personal, flags=flags
+            self._before, number, time_us, self._disk.n_safe, kind_code(kind), kept, personal, flags=flags
         )
-        self._group.add([header, kept, *personal], time_us)
+        self._disk.group.add([header, kept, *personal], time_us)
         self._before, self._n_records = digest, number + 1
         self._last_us, self._latest_us = time_us, max(time_us, self._latest_us)
         return number
 
     def _mark_released(self) -> None:
-        if self._policy.mark and self._n_records > self._n_marked:
+        if self._mark and self._n_records > self._n_marked:
             self._append("released", self._last_us, {"n_records": self._n_records}, [])
             self._n_marked = self._n_records
             self.commit()
@@ -438,71 +426,12 @@ class Journal:
             self._sensors = sensors, self._append("sensors", time_us, tables.sensors_as_facts(sensors), [])
         return self._sensors[1]
 
-    def _make_room(self, time_us: int) -> None:
-        """Send a full group to the disk before more is added, so that an error means: this was not added."""
-        if not self._group.is_full(self._policy, time_us):
-            return
-        if self._policy.sync == "commit":
-            self.commit()
-            return
-        self._check_open()
-        self._settle()
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        group, self._group = self._group, Group()
-        self._under_way = self._worker.submit(self._store, group), group
-
-    def _settle(self) -> None:
-        """Wait for the group that is under way."""
-        if self._under_way is not None:
-            (future, group), self._under_way = self._under_way, None
-            self._finish(group, future.result)
-
-    def _finish(self, group: Group, stored: Callable[[], None]) -> None:
-        """Acknowledge a group once it is stored; keep it, to be written again, if it is not."""
-        try:
-            stored()
-        except BaseException:
-            self._group.put_before(group)
-            raise
-        if not is_at(self._handle, self.path):
-            self._group.put_before(group)
-            self._rescue()
-        self._end += group.n_bytes
-        self._n_safe += group.n_records
-
-    def _store(self, group: Group) -> None:
-        with said(self.path, "written"):
-            if os.fstat(self._handle).st_size < self._end:
-                raise FormatError(f"{self.path}: another program has cut this journal short; it was {self._end} bytes.")
-            write_at(self._handle, group.pieces, self._end)
-            if self._policy.sync != "never":
-                _sync_data(self._handle)
-
     def _repair(self, fault: FormatError) -> None:
         """Put what lies behind the last record into records of its own: nothing is thrown away."""
-        cut = os.fstat(self._handle).st_size - self._end
-        self.repaired = {"offset": self._end, "cut_bytes": cut, "reason": str(fault)}
-        torn = os.pread(self._handle, cut, self._end)
+        torn = self._disk.behind_the_end()
+        self.repaired = {"offset": self._disk.end, "cut_bytes": len(torn), "reason": str(fault)}
         for start in range(0, max(len(torn), 1), REPAIR_BYTES):
             self._append(
                 "repair", self._last_us, self.repaired, personal_part([torn[start : start + REPAIR_BYTES]], {})
             )
         self.commit()
-
-    def _rescue(self) -> None:
-        """Copy the whole journal, with what waits, beside the place that it was taken from, and say so."""
-        with said(self.path, "written"):
-            end = write_at(self._handle, self._group.pieces, self._end)
-        copy = copy_aside(self._handle, end, self.path)
-        self._fault = (
-            f"{self.path}: the journal was removed or replaced while it was written; all {self._n_records} records "
-            f"are in {copy}. Put it in its place, and open it."
-        )
-        raise FormatError(self._fault)
-
-    def _check_open(self) -> None:
-        if self._fault:
-            raise FormatError(self._fault)
-        if not self._let_go.alive:
-            raise FormatError(f"{self.path}: this journal was released; Journal.open continues it.")

@@ -9,13 +9,29 @@ The classes extend those of numba that its own pipeline is made of, and override
 """
 
 import contextlib
+import dis
 import gc
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
+from numba import types
+from numba.core import config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
 from numba.core.registry import CPUDispatcher
+
+# What numba does for closures, `with`, literal types and functions that ask to be inlined as source: kernels have none.
+NEEDLESS = {
+    "WithLifting",
+    "InlineClosureLikes",
+    "RewriteDynamicRaises",
+    "MakeFunctionToJitFunction",
+    "InlineInlinables",
+    "FindLiterallyCalls",
+    "LiteralUnroll",
+    "LiteralPropagationSubPipelinePass",
+}
 
 
 class Part(CPUDispatcher):
@@ -68,23 +84,32 @@ class QuickFlags(Flags):
 class KernelCompiler(Compiler):
     """Compile a kernel that is entered from Python; calls from C need no wrapper."""
 
+    level = config.OPT
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.state.flags = QuickFlags(self.state.flags)
 
     def compile_extra(self, func: Callable) -> Any:
-        """Compile with little garbage collection: of a million objects most stay to the end."""
-        with _seldom_collected():
+        """Compile with little garbage collection, of a million objects most stay to the end, and with a memory."""
+        with _seldom_collected(), _remembering(self.state.typingctx), _optimised(self.level):
             return super().compile_extra(func)
 
     def define_pipelines(self) -> list:
         """Set what concerns this function alone: its callees have taken the flags over by now."""
         self.state.flags.no_cfunc_wrapper = True
-        return super().define_pipelines()
+        pipelines = super().define_pipelines()
+        for pipeline in pipelines if _is_plain(self.state.func_id.func) else ():
+            pipeline.passes = [one for one in pipeline.passes if one[0].__name__ not in NEEDLESS]
+            pipeline.finalize()
+        return pipelines
 
 
 class PartCompiler(KernelCompiler):
     """Compile a part."""
+
+    # Its intermediate code is optimised with the kernel that takes it in.
+    level = min(config.OPT, 1)
 
     def define_pipelines(self) -> list:
         """Set what concerns this function alone."""
@@ -93,10 +118,59 @@ class PartCompiler(KernelCompiler):
         return super().define_pipelines()
 
 
+def _is_plain(function: Callable) -> bool:
+    """Whether a function holds neither another one nor a `with`."""
+    code = function.__code__
+    inner = any(isinstance(constant, CodeType) for constant in code.co_consts)
+    return not inner and all(one.opname != "BEFORE_WITH" for one in dis.get_instructions(code))
+
+
+@contextlib.contextmanager
+def _remembering(context: Any) -> Iterator[None]:
+    """Let the typing context remember what `x * y` is for two floats: numba tries all it knows at every one."""
+    resolve = getattr(context, "_resolve_user_function_type", None)
+    if resolve is None or isinstance(resolve, _Memory):
+        yield
+        return
+    context._resolve_user_function_type = _Memory(context, resolve)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        del context._resolve_user_function_type  # noqa: SLF001
+
+
+class _Memory:
+    """Signatures of the calls of built-in functions, by function and types; those of kernels numba keeps itself."""
+
+    signatures: ClassVar[dict[tuple, Any]] = {}
+
+    def __init__(self, context: Any, resolve: Callable) -> None:
+        self.context, self.resolve = context, resolve
+
+    def __call__(self, func: Any, args: tuple, kws: Any, *more: Any) -> Any:
+        """Return the signature, or None."""
+        function = self.context._lookup_global(func) or func  # noqa: SLF001
+        if not isinstance(function, types.Function) or kws or more:
+            return self.resolve(func, args, kws, *more)
+        known = self.signatures.get((function, args))
+        if known is None:
+            known = self.signatures[function, args] = self.resolve(func, args, kws)
+        return known
+
+
+@contextlib.contextmanager
+def _optimised(level: int) -> Iterator[None]:
+    before, config.OPT = config.OPT, level
+    try:
+        yield
+    finally:
+        config.OPT = before
+
+
 @contextlib.contextmanager
 def _seldom_collected() -> Iterator[None]:
     before = gc.get_threshold()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(500_000, 50, 100)
     try:
         yield
     finally:

@@ -34,23 +34,23 @@ def ecef_to_geodetic_one(x, y, z):
     B. R. Bowring, *Survey Review* 23 (1976) 323-327, doi:10.1179/sre.1976.23.181.323. Each round gains about five
     digits between -10 km and 1000 km height, so three reach the last bit; the height formula is stable at the poles.
     """
-    p = np.hypot(x, y)
+    p = np.sqrt(x * x + y * y)
     if p == 0.0 and z == 0.0:
         return 0.0, 0.0, -a
     lon = np.arctan2(y, x)
     s, c = z * a, p * b  # sine and cosine of the reduced latitude, up to a factor
     lat_s, lat_c = 0.0, 1.0
     for _ in range(3):
-        r = np.hypot(s, c)
-        s /= r
-        c /= r
+        inverse = 1.0 / np.sqrt(s * s + c * c)
+        s *= inverse
+        c *= inverse
         lat_s = z + ep2 * b * s * s * s
         lat_c = p - e2 * a * c * c * c
         s = b * lat_s
         c = a * lat_c
-    r = np.hypot(lat_s, lat_c)
-    lat_s /= r
-    lat_c /= r
+    inverse = 1.0 / np.sqrt(lat_s * lat_s + lat_c * lat_c)
+    lat_s *= inverse
+    lat_c *= inverse
     return np.arctan2(lat_s, lat_c), lon, p * lat_c + z * lat_s - a * np.sqrt(1.0 - e2 * lat_s * lat_s)
 
 
@@ -82,28 +82,95 @@ def geoid_undulation_one(lat, lon, grid):
 
 
 @kernel
-def geodetic_to_ecef_rows(lat, lon, h, out):
+def off_globe_one(lat_deg, lon_deg):
+    """Whether that is no place; NaN is one that is not known."""
+    return abs(lat_deg) > 90.0 or abs(lon_deg) > 360.0
+
+
+@kernel
+def turn_one(R, back, x, y, z):
+    """Return R (x, y, z), or with `back` its transpose times that."""
+    if back:
+        return (
+            R[0, 0] * x + R[1, 0] * y + R[2, 0] * z,
+            R[0, 1] * x + R[1, 1] * y + R[2, 1] * z,
+            R[0, 2] * x + R[1, 2] * y + R[2, 2] * z,
+        )
+    return (
+        R[0, 0] * x + R[0, 1] * y + R[0, 2] * z,
+        R[1, 0] * x + R[1, 1] * y + R[1, 2] * z,
+        R[2, 0] * x + R[2, 1] * y + R[2, 2] * z,
+    )
+
+
+# What follows takes degrees, and returns the first row that is off the globe, else -1.
+
+
+@kernel
+def geodetic_to_ecef_rows(lat_deg, lon_deg, h, out):
     """Fill out (n, 3)."""
-    for i in range(lat.shape[0]):
-        out[i, 0], out[i, 1], out[i, 2] = geodetic_to_ecef_one(lat[i], lon[i], h[i])
+    for i in range(lat_deg.shape[0]):
+        if off_globe_one(lat_deg[i], lon_deg[i]):
+            return i
+        out[i, 0], out[i, 1], out[i, 2] = geodetic_to_ecef_one(np.radians(lat_deg[i]), np.radians(lon_deg[i]), h[i])
+    return -1
 
 
 @kernel
-def ecef_to_geodetic_rows(position, lat, lon, h):
-    """Fill lat, lon, h (n,) from position (n, 3)."""
+def ecef_to_geodetic_rows(position, lat_deg, lon_deg, h):
+    """Fill lat_deg, lon_deg, h (n,) from position (n, 3)."""
     for i in range(position.shape[0]):
-        lat[i], lon[i], h[i] = ecef_to_geodetic_one(position[i, 0], position[i, 1], position[i, 2])
+        lat, lon, h[i] = ecef_to_geodetic_one(position[i, 0], position[i, 1], position[i, 2])
+        lat_deg[i], lon_deg[i] = np.degrees(lat), np.degrees(lon)
 
 
 @kernel
-def enu_axes_rows(lat, lon, out):
+def enu_axes_rows(lat_deg, lon_deg, out):
     """Fill out (n, 3, 3)."""
-    for i in range(lat.shape[0]):
-        enu_axes_one(lat[i], lon[i], out[i])
+    for i in range(lat_deg.shape[0]):
+        if off_globe_one(lat_deg[i], lon_deg[i]):
+            return i
+        enu_axes_one(np.radians(lat_deg[i]), np.radians(lon_deg[i]), out[i])
+    return -1
 
 
 @kernel
-def geoid_undulation_rows(lat, lon, grid, out):
+def turn_rows(vectors, lat_deg, lon_deg, back, out):
+    """Fill out (n, 3): vectors (n, 3) from ECEF to the local axes of each, or `back`."""
+    R = np.empty((3, 3))
+    for i in range(vectors.shape[0]):
+        if off_globe_one(lat_deg[i], lon_deg[i]):
+            return i
+        enu_axes_one(np.radians(lat_deg[i]), np.radians(lon_deg[i]), R)
+        out[i, 0], out[i, 1], out[i, 2] = turn_one(R, back, vectors[i, 0], vectors[i, 1], vectors[i, 2])
+    return -1
+
+
+@kernel
+def local_rows(points, lat_deg, lon_deg, h, back, out):
+    """Fill out (n, 3): points (n, 3) from ECEF to east, north, up of one origin, or `back`."""
+    if off_globe_one(lat_deg, lon_deg):
+        return 0
+    lat, lon = np.radians(lat_deg), np.radians(lon_deg)
+    R = np.empty((3, 3))
+    enu_axes_one(lat, lon, R)
+    x, y, z = geodetic_to_ecef_one(lat, lon, h)
+    for i in range(points.shape[0]):
+        if back:
+            east, north, up = points[i, 0], points[i, 1], points[i, 2]
+            u, v, w = turn_one(R, True, east, north, up)
+            out[i, 0], out[i, 1], out[i, 2] = x + u, y + v, z + w
+        else:
+            u, v, w = points[i, 0] - x, points[i, 1] - y, points[i, 2] - z
+            out[i, 0], out[i, 1], out[i, 2] = turn_one(R, False, u, v, w)
+    return -1
+
+
+@kernel
+def geoid_undulation_rows(lat_deg, lon_deg, grid, out):
     """Fill out (n,)."""
-    for i in range(lat.shape[0]):
-        out[i] = geoid_undulation_one(lat[i], lon[i], grid)
+    for i in range(lat_deg.shape[0]):
+        if off_globe_one(lat_deg[i], lon_deg[i]):
+            return i
+        out[i] = geoid_undulation_one(np.radians(lat_deg[i]), np.radians(lon_deg[i]), grid)
+    return -1

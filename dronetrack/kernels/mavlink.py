@@ -15,6 +15,7 @@ from dronetrack.kernels import kernel
 V1, V2 = 0xFE, 0xFD
 SIGNED = 0x01
 SIGNATURE = 13
+SMALLEST_FRAME = 8  # MAVLink 1 with no payload
 STAMP = 8
 VERIFIED, NO_FRAME, UNKNOWN, CUT = 1, 0, -1, -2
 
@@ -159,40 +160,37 @@ def count_one(senders, counts, source, sequence):
 
 
 @kernel
-def scan(
-    data,
-    stops,
-    stamped,
-    final,
-    extra,
-    crc,
-    wanted,
-    payload,
-    size,
-    message,
-    source,
-    sequence,
-    head,
-    tail,
-    stamp,
-    left,
-    counts,
-    senders,
-):
-    """Index every verified frame of wanted messages; return how many rows that is.
+def scan(data, stops, stamped, final, extra, crc, wanted, time, counts, senders):
+    """Index every verified frame of wanted messages.
 
-    `data` holds one part of a stream or several, which end at `stops`: no frame reaches from one into the next.
+    `data` holds one part of a stream, or several, which end at `stops`: no frame reaches from one into the next.
 
     The scanner moves on by a frame's length only after its checksum held, else by one byte: a length that is not
     verified is never trusted. The only frames stepped over whole without a checksum are those of unknown id, see
     `unknown_one`. Unless `final`, it stops where more bytes are needed to decide, so that the frames of a stream do not
-    depend on how it was split; `left` receives how many bytes at the end of each part were not decided on.
+    depend on how it was split.
+
+    Returns the columns of the index, a row for each frame: where its payload is, how long, message, source, sequence,
+    bytes before and after the payload, stamp (`time` where the data has none); and of each part how many bytes at its
+    end were not decided on. They are made here: a live link calls for a few frames at a time, and whatever Python does
+    besides the call costs more than the call.
     """
     lead = STAMP if stamped else 0
+    room = data.shape[0] // (SMALLEST_FRAME + lead) + 1
+    payload = np.empty(room, dtype=np.int64)
+    size = np.empty(room, dtype=np.uint8)
+    message = np.empty(room, dtype=np.int32)
+    source = np.empty(room, dtype=np.uint16)
+    sequence = np.empty(room, dtype=np.uint8)
+    head = np.empty(room, dtype=np.uint8)
+    tail = np.empty(room, dtype=np.uint8)
+    stamp = np.empty(room, dtype=np.int64)
+    n_parts = max(stops.shape[0], 1)
+    left = np.empty(n_parts, dtype=np.int64)
     found = 0
     p = 0
-    for part in range(stops.shape[0]):
-        n = stops[part]
+    for part in range(n_parts):
+        n = stops[part] if stops.shape[0] else data.shape[0]
         while p + lead < n:
             q = p + lead
             step = 1
@@ -221,7 +219,7 @@ def scan(
                         when = np.uint64(0)
                         for k in range(lead):
                             when = when << np.uint64(8) | np.uint64(data[p + k])
-                        stamp[found] = np.int64(when)
+                        stamp[found] = np.int64(when) if stamped else time
                         found += 1
                     p = end
                     counts[SKIPPING] = 0
@@ -243,26 +241,47 @@ def scan(
         left[part] = n - p
         p = n
     counts[LEFT] = left[-1]
-    return found
+    index = payload[:found], size[:found], message[:found], source[:found], sequence[:found]
+    return *index, head[:found], tail[:found], stamp[:found], left
+
+
+@kernel
+def payload_one(data, start, sent, full, out, at):
+    """Copy a payload to `at` of `out`; a short one is padded with zeros, a long one cut."""
+    sent = min(sent, full)
+    for k in range(sent):
+        out[at + k] = data[start + k]
+    for k in range(sent, full):
+        out[at + k] = 0
+
+
+@kernel
+def gather_message(data, payload, size, message, source, identity, system, width):
+    """Copy the payloads of one message, of one system or (-1) of all, side by side; return them and their rows."""
+    n = 0
+    for i in range(message.shape[0]):
+        n += message[i] == identity and (system < 0 or source[i] >> 8 == system)
+    rows = np.empty(n, dtype=np.int64)
+    out = np.empty(n * width, dtype=np.uint8)
+    n = 0
+    for i in range(message.shape[0]):
+        if message[i] == identity and (system < 0 or source[i] >> 8 == system):
+            payload_one(data, payload[i], np.int64(size[i]), width, out, n * width)
+            rows[n] = i
+            n += 1
+    return out, rows
 
 
 @kernel
 def gather(data, payload, size, message, width, cursor, out):
     """Copy each payload to `cursor` of its message in `out`, and move that on by the message's width.
 
-    Short payloads are padded with zeros, long ones cut. One pass in the order of the bytes: going through them once per
-    message takes three times as long.
+    One pass in the order of the bytes: going through them once per message takes three times as long.
     """
     for i in range(payload.shape[0]):
         full = np.int64(width[message[i]])
-        sent = min(np.int64(size[i]), full)
-        start = payload[i]
-        at = cursor[message[i]]
-        for k in range(sent):
-            out[at + k] = data[start + k]
-        for k in range(sent, full):
-            out[at + k] = 0
-        cursor[message[i]] = at + full
+        payload_one(data, payload[i], np.int64(size[i]), full, out, cursor[message[i]])
+        cursor[message[i]] += full
 
 
 @kernel

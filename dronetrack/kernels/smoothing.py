@@ -255,9 +255,11 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
 def smooth_bank_rows(first, last, params, dt, state, out):
     """Smooth targets `first` to `last` - 1 of a bank whose model has the code VELOCITY, a block back at a time.
 
-    `state` (steps, 27, n): 6 rows of x, then 21 of P, the upper triangle row by row; `dt` (steps - 1, n) [s].
+    `state` (steps, 27, n): 6 rows of x, then 21 of P, the upper triangle row by row; `dt` (steps - 1, n) [s]; `out` may
+    be `state`. Returns a target that may have come with a NaN, or -1.
     """
     steps = state.shape[0]
+    odd = -1
     B = np.full(BANK_ROWS * BLOCK, np.nan)
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
@@ -267,6 +269,14 @@ def smooth_bank_rows(first, last, params, dt, state, out):
                 step_one(params, dt[k], start, lanes, B)
                 back6_one(B, params[0], params[1])
             store_one(B, start, lanes, out[k])
+        for i in range(lanes):
+            # A NaN of any step goes back with the target to its first.
+            total = 0.0
+            for row in range(NEXT, LENGTH):
+                total += B[row * BLOCK + i]
+            if not np.isfinite(total):
+                odd = start + i
+    return odd
 
 
 @kernel
@@ -307,6 +317,7 @@ def step_one(params, dt, start, lanes, B):
             row = P_ROW * BLOCK + i
             for a in range(6):
                 for b in range(a, 6):
+                    B[i] += 0.0 * B[row]  # so that a NaN is not lost
                     B[row] = 1.0 if a == b else 0.0
                     row += BLOCK
 

@@ -2,10 +2,7 @@
 
 import importlib.metadata
 import json
-import os
 import pathlib
-import platform
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -15,6 +12,7 @@ import numpy as np
 
 from dronetrack.errors import FormatError, InputError
 from dronetrack.leaderboard.case import Case, Tracker
+from dronetrack.leaderboard.machine import machine
 from dronetrack.leaderboard.verdict import Verdict
 from dronetrack.metrics import Consistency, Score, Share
 from dronetrack.tracks import Track
@@ -47,12 +45,12 @@ class Timing:
         Whether it said the same about the first half of the first case without the second half: a filter does, a
         smoother does not. None where nobody looked.
     machine : dict, optional
-        Processor, cores, system, and versions of Python, numpy and dronetrack.
+        What `dronetrack.leaderboard.machine.machine` says, and the versions of numpy and dronetrack.
     """
 
     seconds: float = float("nan")
     causal: bool | None = None
-    machine: dict[str, str | int] = field(default_factory=dict)
+    machine: dict[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,35 +244,8 @@ def timed(tracker: Tracker, cases: Sequence[Case]) -> tuple[list[Track | None], 
         start = time.perf_counter()
         results.append(tracker(case))
         spent += time.perf_counter() - start
-    return results, Timing(spent, _same_until(half, results[0], middle), machine())
-
-
-def machine() -> dict[str, str | int]:
-    """Return what this machine is.
-
-    Returns
-    -------
-    dict
-        `processor`, `cores`, `system`, `python`, `numpy`, `dronetrack`.
-    """
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count() or 1,
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "dronetrack": importlib.metadata.version("dronetrack"),
-    }
-
-
-def _processor() -> str:
-    """Model of the processor; `platform.processor` knows it on macOS and Windows only."""
-    about = pathlib.Path("/proc/cpuinfo")
-    if sys.platform == "linux" and about.exists():
-        for line in about.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    of = {"numpy": np.__version__, "dronetrack": importlib.metadata.version("dronetrack")}
+    return results, Timing(spent, _same_until(half, results[0], middle), machine() | of)
 
 
 def _same_until(half: Track | None, whole: Track | None, middle_us: int) -> bool | None:

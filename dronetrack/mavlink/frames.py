@@ -15,7 +15,7 @@ from dronetrack.mavlink.layouts import Dialect, dialect_of
 from dronetrack.mavlink.signing import SignaturePolicy, Signatures
 
 _CRC = kernels.crc_tables()
-_SMALLEST_FRAME = 8  # MAVLink 1 with no payload
+_WHOLE = np.zeros(0, dtype=np.int64)  # where the parts end of what has only one
 _PROBE_BYTES = 65_536
 _CHUNK_BYTES = 1 << 22
 MOST_CHANNELS = 256
@@ -124,12 +124,9 @@ class Frames:
             Their rows in this index.
         """
         identity = self.dialect.message_id(message) if isinstance(message, str) else message
-        mine = self.message == identity
-        if system_id is not None:
-            mine &= self.system_id == system_id
-        rows = np.flatnonzero(mine)
-        cursor = np.zeros(len(self.dialect.widths), dtype=np.int64)
-        content = self._gathered(rows, cursor, len(rows) * self.dialect.widths[identity])
+        width, one = int(self.dialect.widths[identity]), -1 if system_id is None else int(system_id)
+        index = self.payload, self.size, self.message, self.source
+        content, rows = kernels.gather_message(self.data, *index, identity, one, width)
         return content.view(self.dialect.layout(identity)), rows
 
     def tables(self) -> dict[str, tuple[NDArray[np.void], NDArray[np.int64]]]:
@@ -146,19 +143,14 @@ class Frames:
         first = np.flatnonzero(np.diff(self.message[order], prepend=-1))
         ids, counts = self.message[order[first]], np.diff(first, append=len(order))
         stops = np.cumsum(counts * self.dialect.widths[ids])
-        cursor = np.zeros(len(self.dialect.widths), dtype=np.int64)
+        cursor = np.zeros(int(ids[-1]) + 1, dtype=np.int64)
         cursor[ids] = stops - counts * self.dialect.widths[ids]
-        content = self._gathered(slice(None), cursor, stops[-1])
+        content = np.empty(int(stops[-1]), dtype=np.uint8)
+        kernels.gather(self.data, self.payload, self.size, self.message, self.dialect.widths, cursor, content)
         parts = zip(ids.tolist(), np.split(content, stops[:-1]), np.split(order, first[1:]), strict=True)
         return {
             self.dialect.message_name(one): (values.view(self.dialect.layout(one)), rows) for one, values, rows in parts
         }
-
-    def _gathered(self, rows: NDArray[np.int64] | slice, cursor: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-        out = np.empty(size, dtype=np.uint8)
-        columns = self.payload[rows], self.size[rows], self.message[rows]
-        kernels.gather(self.data, *columns, self.dialect.widths, cursor, out)
-        return out
 
     def to_tlog(self) -> bytes:
         """Return the frames as a stamped log that every ground station reads.
@@ -175,7 +167,6 @@ class Frames:
 
 
 ROW_COLUMNS = tuple(one.name for one in fields(Frames)[1:9])
-_DTYPES = (np.int64, np.uint8, np.int32, np.uint16, np.uint8, np.uint8, np.uint8, np.int64)
 
 
 class Decoder:
@@ -305,20 +296,14 @@ class Decoder:
 
     def _scan(self, parts: Sequence[tuple[Hashable, Bytes | NDArray[np.uint8]]], *, final: bool) -> Frames:
         content, stops = self._with_tails(parts)
-        room = len(content) // (_SMALLEST_FRAME + (kernels.STAMP if self.stamped else 0)) + 1
-        index: list[Any] = [np.empty(room, dtype=dtype) for dtype in _DTYPES]
-        left = np.empty(len(stops), dtype=np.int64)
         tables = self.dialect.crc_extras, _CRC, self._wanted
-        n = kernels.scan(
-            content, stops, self.stamped, final, *tables, *index, left, self._counts, self._senders
+        *rows, left = kernels.scan(
+            content, stops, self.stamped, final, *tables, self._time_us, self._counts, self._senders
         )  # fmt: skip
         if final:
             self._counts[kernels.SKIPPING] = 0
-        elif left.any():
-            self._keep(parts, content, stops, left)
-        rows = [one[:n] for one in index]
-        if not self.stamped:
-            rows[-1].fill(self._time_us)
+        else:
+            self._keep(parts, content, stops.tolist() or [len(content)], left.tolist())
         frames = Frames(content, *rows, dialect=self.dialect, stats=self.stats if final else self._totals())
         if self._signatures.policy == "ignore":
             return frames
@@ -326,23 +311,20 @@ class Decoder:
         return replace(frames.take(admitted), stats={**frames.stats, **self._signatures.stats})
 
     def _with_tails(self, parts: Sequence[tuple[Hashable, Any]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Put what each channel left before what it brings now; return where each part ends."""
-        if len(parts) == 1 and parts[0][0] not in self._tails:
-            content = np.frombuffer(parts[0][1], dtype=np.uint8)
+        """Put what each channel left before what it brings now; return where each part ends, if there are several."""
+        if len(parts) > 1 or parts[0][0] in self._tails:
+            pieces = [self._tails.pop(channel, b"") + bytes(data) for channel, data in parts]
+            return np.frombuffer(b"".join(pieces), dtype=np.uint8), np.cumsum([len(one) for one in pieces])
+        content = np.frombuffer(parts[0][1], dtype=np.uint8)
+        if content.flags.writeable:
             content.flags.writeable = False
-            return content, np.array([len(content)])
-        pieces = [self._tails.pop(channel, b"") + bytes(data) for channel, data in parts]
-        return np.frombuffer(b"".join(pieces), dtype=np.uint8), np.cumsum([len(one) for one in pieces], dtype=np.int64)
+        return content, _WHOLE
 
     def _keep(
-        self,
-        parts: Sequence[tuple[Hashable, Any]],
-        content: NDArray[np.uint8],
-        stops: NDArray[np.int64],
-        left: NDArray[np.int64],
+        self, parts: Sequence[tuple[Hashable, Any]], content: NDArray[np.uint8], stops: list[int], left: list[int]
     ) -> None:
         """Keep what was not decided on for when more bytes of its channel come."""
-        for (channel, _), stop, rest in zip(parts, stops.tolist(), left.tolist(), strict=True):
+        for (channel, _), stop, rest in zip(parts, stops, left, strict=True):
             if rest:
                 self._tails[channel] = content[stop - rest : stop].tobytes()
         while len(self._tails) > MOST_CHANNELS:

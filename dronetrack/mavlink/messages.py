@@ -132,21 +132,32 @@ def read_messages(
         if content.kind in ("dataflash", "dataflash_text", "ulog"):
             return onboard_messages(content, wanted)
         frames = read_frames(content, names=wanted, dialect=dialect)
+        del content
     if system_id is not None:
         frames = frames.take(frames.system_id == system_id)
     tables = frames.tables() if wanted is None else {name: frames.columns(name) for name in wanted}
-    return {name: _columns(frames, name, values, rows, raw=raw) for name, (values, rows) in tables.items()}
+    meanings = {} if raw else meanings_of(frames.dialect.name)
+    sources, stamps = frames.source, frames.receive_us
+    # The log and its index are no longer needed; columns are as wide as both.
+    del frames
+    return {name: _columns(*tables.pop(name), meanings.get(name), sources, stamps) for name in list(tables)}
 
 
-def _columns(frames: Frames, name: str, values: NDArray[np.void], rows: NDArray[np.int64], *, raw: bool) -> Columns:
+def _columns(
+    values: NDArray[np.void],
+    rows: NDArray[np.int64],
+    meanings: dict[str, Meaning] | None,
+    sources: NDArray[np.uint16],
+    stamps: NDArray[np.int64],
+) -> Columns:
+    """Turn what was gathered of one message into columns: as it means, or, without meanings, as it was sent."""
     sent: Columns = {} if values.dtype.names is None else {one: values[one] for one in values.dtype.names}
-    if raw:
+    if meanings is None:
         told = {one: np.ascontiguousarray(column) for one, column in sent.items()}
     else:
-        meanings = meanings_of(frames.dialect.name)[name]
         told = {meanings[one].column: physical(column, meanings[one]) for one, column in sent.items()}
-    source = frames.source[rows]
-    return {**told, "receive_us": frames.receive_us[rows], "from_system": source >> 8, "from_component": source & 0xFF}
+    source = sources[rows]
+    return {**told, "receive_us": stamps[rows], "from_system": source >> 8, "from_component": source & 0xFF}
 
 
 def physical(sent: NDArray, meaning: Meaning) -> NDArray:

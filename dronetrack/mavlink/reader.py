@@ -175,7 +175,11 @@ def _telemetry(frames: Frames, system_id: int | None, name: str, clock: ClockSou
         "clock_residual_s": [round(float(one), 6) for one in fit.residual_s],
         "receive_minus_system_time_s": fit.receive_minus_system_time_s,
     }
-    return Telemetry(system, name, vehicle.autopilot, **tables, clock=fit, stats=stats)
+    drone = Telemetry(system, name, vehicle.autopilot, **tables, clock=fit, stats=stats)
+    if len(drone.health):
+        # Told, not acted upon: what a filter makes of such rows, its own gate decides.
+        drone.stats["position_rows_while_unhealthy"] = int(np.sum(~drone.healthy_at(places.time_us)))
+    return drone
 
 
 _ALWAYS_COUNTED = ("position", "attitude", "gimbal", "camera", "image_target", "geo_target", "range")

@@ -13,7 +13,7 @@ A mission is one TOML file. Every key:
 ``authority``      who operates it, such as ``"HU"``
 ``log``            its log (.tlog), path relative to the mission file
 ``system_id``      which vehicle, where the log holds several; optional
-``gimbal_frame``   ``"auto"`` (default), ``"levelled"``, ``"body"``, ``"earth"``
+``gimbal_frame``   ``"auto"`` (default), ``"levelled"``, ``"body"``, ``"earth"``, ``"body_quaternion"``
 ``latency_s``      ``"auto"`` (default) or seconds from image to message
 ``[[unit]]``       one for each ground unit; optional
 ``id``             unique name

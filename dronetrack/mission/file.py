@@ -8,7 +8,7 @@ from typing import Literal
 from dronetrack.border import Border
 from dronetrack.errors import InputError
 from dronetrack.handover.mandate import KEYS, SINGLE, Decision, Mandate, read_mandate
-from dronetrack.sensing import GimbalFrame
+from dronetrack.sensing import FRAME_CODES, GimbalFrame
 from dronetrack.terrain import Terrain, as_terrain
 from dronetrack.tomlfile import TomlFile, is_number
 
@@ -17,8 +17,8 @@ _KEYS = {
     "drone": ("id", "authority", "log", "system_id", "gimbal_frame", "latency_s"),
     "unit": ("id", "authority", "log", "standoff_m", "unit", "system_id"),
 }
+_FRAMES = tuple(FRAME_CODES)
 _REQUIRED = {"mission": ("name",), "drone": ("id", "authority", "log"), "unit": ("id", "authority", "log")}
-_FRAMES = ("auto", "levelled", "body", "earth")
 
 
 @dataclass(frozen=True, slots=True)

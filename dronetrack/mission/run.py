@@ -265,7 +265,8 @@ def _fused(
             raise InputError(
                 f"{what.name}: {what_of} fixes a place on the ground; give terrain_msl_m or terrain in [mission]."
             )
-        table = merge(*followers, *_sense(what, drones, [one.frame_and_clock for one in found], budgets))
+        open_budgets = [one.open_budget(budget) for one, budget in zip(found, budgets, strict=True)]
+        table = merge(*followers, *_sense(what, drones, [one.frame_and_clock for one in found], open_budgets))
         table = table.take(followed.permitted)
         smoothed = smooth(filtered, measurements=table)
         likelihood = smoothed.stats["smoothed"]["log_likelihood"]

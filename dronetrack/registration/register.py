@@ -11,7 +11,7 @@ from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import HEADING, LATENCY, N_CONSTANTS, YAW, Adjustment, Fixes, Sighter
+from dronetrack.registration.adjustment import HEADING, LATENCY, N_CONSTANTS, PRIOR_NU, YAW, Adjustment, Fixes, Sighter
 from dronetrack.registration.frames import (
     correlation_factor,
     frame_prior,
@@ -160,6 +160,27 @@ class Registration:
             gimbal_frame=self.gimbal_frame,
             latency_std_s=self.latency_std_s,
         )
+
+    def open_budget(self, errors: CameraErrors | None = None) -> CameraErrors:
+        """Return the budget for sightings whose angles stay open: a heading found far off is held more loosely.
+
+        As loosely as the adjustment held it (Student's t): most compasses are a degree off, some are five, and a
+        normal error of 1.25 degrees would pull one that is three degrees off by its prior alone.
+
+        Parameters
+        ----------
+        errors : CameraErrors, optional
+            The budget of the mount; by default that of a stabilised gimbal.
+
+        Returns
+        -------
+        CameraErrors
+            The same but for `compass_std_deg`.
+        """
+        errors = errors or CameraErrors()
+        off = self.heading_deg / errors.compass_std_deg
+        looser = max(np.sqrt((PRIOR_NU + off**2) / (PRIOR_NU + 1.0)), 1.0)
+        return replace(errors, compass_std_deg=float(errors.compass_std_deg * looser))
 
     def __str__(self) -> str:
         frames = ", ".join(f"{name} {share:.3f}" for name, share in self.frame_probability.items())

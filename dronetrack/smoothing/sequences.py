@@ -72,7 +72,14 @@ def smooth_sequences(motion: Motion, time_us: ArrayLike, state: ArrayLike, cov: 
     return _smoothed(motion, times, last, states, covs)
 
 
-def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike, *, n_threads: int | None = None) -> Floats:
+def smooth_bank(
+    motion: Motion,
+    time_us: ArrayLike,
+    state: ArrayLike,
+    *,
+    out: Floats | None = None,
+    n_threads: int | None = None,
+) -> Floats:
     """Smooth a bank of independent targets, all back together: the fastest way for many.
 
     Parameters
@@ -83,6 +90,9 @@ def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike, *, n_threa
         Times of each target, not decreasing. [us, UTC]
     state : (steps, d + d (d + 1) / 2, n) array_like
         What the bank held after each step: d rows of means, then the covariances, upper triangle row by row.
+    out : (steps, d + d (d + 1) / 2, n) float64, optional
+        Where to write the result, C-contiguous; by default fresh memory, which the system first has to clear: of a bank
+        larger than the caches that is a sixth of the time. It may be `state` itself.
     n_threads : int, optional
         Threads among which a large bank (32,768 steps in all and more) is shared; by default one per core. The bits of
         the result do not depend on it.
@@ -90,31 +100,38 @@ def smooth_bank(motion: Motion, time_us: ArrayLike, state: ArrayLike, *, n_threa
     Returns
     -------
     (steps, d + d (d + 1) / 2, n) float64
-        The same of the smoothed targets. Equal to `smooth_sequences` but for rounding.
+        The same of the smoothed targets; `out`, if it was given. Equal to `smooth_sequences` but for rounding.
 
     Raises
     ------
     InputError
-        If shapes are wrong, a value is NaN, or times decrease.
+        If shapes are wrong, a value is NaN (`out` then holds nothing of use), times decrease, or `out` overlaps `state`
+        without being it.
     """
     d = motion.state_size
     times = column("time_us", time_us, np.int64, (None, None))
     step_us = np.diff(times, axis=0)
     _forwards(step_us)
     steps, n = times.shape
-    states = column("state", state, np.float64, (steps, d + d * (d + 1) // 2, n), nan=False)
-    if motion.code == kernels.VELOCITY:
-        out = np.empty_like(states)
+    shape = steps, d + d * (d + 1) // 2, n
+    out = np.empty(shape) if out is None else _room(out, shape, state)
+    straight = motion.code == kernels.VELOCITY
+    # That kernel looks for NaN on its way; what it will overwrite has to be looked through before.
+    later = straight and not np.may_share_memory(state, out)
+    states = column("state", _read_only(state), np.float64, shape, nan=later)
+    if straight:
         columns = motion.parameters, step_us * 1e-6, states, out
         smallest = -(-_THREADED_FROM // max(steps, 1))
-        in_slices(n_threads or os.cpu_count() or 1, n, kernels.smooth_bank_rows, *columns, smallest=smallest)
+        odd = in_slices(n_threads or os.cpu_count() or 1, n, kernels.smooth_bank_rows, *columns, smallest=smallest)
+        if odd >= 0:
+            column("state", states, np.float64, shape, nan=False)
         return out
-    times = np.ascontiguousarray(times.T)
     rows, columns = np.triu_indices(d)
     covs = np.empty((n, steps, d, d))
     covs[:, :, rows, columns] = covs[:, :, columns, rows] = states[:, d:].transpose(2, 0, 1)
-    means, covs = smooth_sequences(motion, times, np.ascontiguousarray(states[:, :d].transpose(2, 0, 1)), covs)
-    return np.ascontiguousarray(np.concatenate([means, covs[:, :, rows, columns]], axis=2).transpose(1, 2, 0))
+    means, covs = smooth_sequences(motion, times.T, states[:, :d].transpose(2, 0, 1), covs)
+    out[:, :d], out[:, d:] = means.transpose(1, 2, 0), covs[:, :, rows, columns].transpose(1, 2, 0)
+    return out
 
 
 def smooth_lagged(
@@ -244,6 +261,22 @@ def _smoothed(
 ) -> tuple[Floats, Floats]:
     out = np.empty_like(states), np.empty_like(covs)
     kernels.smooth_rows(motion.code, motion.parameters, _steps_s(times), last, states, covs, *out)
+    return out
+
+
+def _read_only(values: ArrayLike) -> NDArray:
+    """View of what is read in this call only: a column that may change would be copied."""
+    view = np.asarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
+def _room(out: Floats, shape: tuple[int, ...], state: ArrayLike) -> Floats:
+    if out is not state and np.may_share_memory(out, state):
+        raise InputError("out must be state itself, or share no memory with it.")
+    fits = out.shape == shape and out.dtype == np.float64
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):
+        raise InputError(f"out must be a writeable, C-contiguous float64 array {shape}; got {out.dtype} {out.shape}.")
     return out
 
 

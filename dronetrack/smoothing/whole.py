@@ -1,6 +1,7 @@
 """Where was the target, now that all is known? The whole table at once, forwards and backwards."""
 
 from dataclasses import replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +10,17 @@ from dronetrack.errors import InputError
 from dronetrack.filtering import gate_limits, kernel_rows, sensor_table, shares_errors
 from dronetrack.kernels import filters
 from dronetrack.kernels import hindsight as kernels
-from dronetrack.measurements import TICK, Measurements
+from dronetrack.measurements import LINE_OF_SIGHT, TICK, Measurements
 from dronetrack.motion import Mixture
 from dronetrack.tracks import Origin, Track
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 ROUNDS = 4  # at most
 FEW = 40  # components say nothing of a sensor's noise
 SETTLED = 0.2  # of a standard deviation: the way moves less than that between two rounds, but for one row in a hundred
+LEFT = 0.25  # of what a round moved is the most that it leaves to the next, where rows and noise stay what they were
 LEFT_OUT_COST = 8.0  # of a row that is left out, in the log-likelihood: more than that of one at the gate
 NEAR = 0.9  # a row that the filter refused comes back if nine of ten right ones would be as near
 
@@ -59,47 +64,106 @@ def smooth(track: Track, *, measurements: Measurements | None = None, gate_proba
     table = made.measurements if measurements is None else measurements
     if not np.array_equal(table.time_us, made.measurements.time_us):
         raise InputError("the other description must hold the same rows at the same times as the track was made of.")
-    sensors = sensor_table(table.sensors, shares_errors(table))
-    rows = kernel_rows(table)
-    gate, near = gate_limits(gate_probability), gate_limits(NEAR)
-    size = np.array([0, 3, 2, 1])[table.kind]
-    first = np.append(np.searchsorted(table.time_us, track.time_us), len(table))
-    inside = (table.kind != TICK) & ~np.isnan(table.z[:, 0]) & (np.arange(len(table)) >= first[0])
-    use = inside & (made.verdict == filters.ACCEPTED)
-    scale = made.noise_factor.copy()
-    state, cov = track.state.copy(), track.cov.copy()  # one layout for the kernel: what it writes is writable
-    code, params = _steps(made)
-    out_state, out_cov = np.empty_like(state), np.empty_like(cov)
-    foreseen, offset = np.zeros(len(table)), np.zeros((len(table), 3))
-    rounds = 0
-    settled = False
-    while not settled:
-        rounds += 1
-        nis = np.full(len(table), np.nan)
-        way = kernels.Way(track.time_us, state, code, params, first)
-        kernels.smooth_rows(rows, use, scale, way, sensors, out_state, out_cov, nis, foreseen, offset)
-        moved = np.abs(out_state[:, :3] - state[:, :3]) / np.sqrt(np.diagonal(out_cov, axis1=1, axis2=2)[:, :3])
-        state, cov = out_state.copy(), out_cov.copy()
-        settled = rounds == ROUNDS or (rounds > 1 and float(np.percentile(moved, 99.0)) < SETTLED)
-        if not settled:
-            back = way._replace(state=state)
-            kernels.plausible_rows(rows, use, scale, back, sensors, cov, nis)
-            refused = ~use & inside & sensors.starts[table.sensor_id]
-            use = (use & (nis <= gate[size])) | (refused & (rounds == 1) & (nis <= near[size]))
-            scale = _noise(table.sensor_id, sensors.starts, scale, nis, size, use)
+    task = _Task.of(track, made, table)
+    found = _settled(task, made, gate_probability)
+    left_out = task.inside & ~found.use
     stats = {
-        "rounds": rounds,
-        "log_likelihood": float(foreseen[use].sum() - LEFT_OUT_COST * np.sum(inside & ~use)),
+        "rounds": found.rounds,
+        "log_likelihood": float(found.foreseen[found.use].sum() - LEFT_OUT_COST * np.sum(left_out)),
         "sensors": {
             sensor.name: {
-                "used": int(np.sum(use & (table.sensor_id == row))),
-                "left_out": int(np.sum(inside & ~use & (table.sensor_id == row))),
-                "noise_factor": float(scale[row]),
+                "used": int(np.sum(found.use & (table.sensor_id == row))),
+                "left_out": int(np.sum(left_out & (table.sensor_id == row))),
+                "noise_factor": float(found.scale[row]),
             }
             for row, sensor in enumerate(table.sensors)
         },
     }
-    return replace(track, state=state, cov=cov, stats={**track.stats, "smoothed": stats}, origin=None)
+    return replace(track, state=found.state, cov=found.cov, stats={**track.stats, "smoothed": stats}, origin=None)
+
+
+class _Task(NamedTuple):
+    """What there is to smooth: n rows of S sensors, and a way of T moments."""
+
+    rows: filters.Rows
+    sensors: filters.Sensors
+    way: kernels.Way  # its states are those of the filter
+    inside: Bools  # (n,) whether the row says something, and within the way
+    size: NDArray[np.int64]  # (n,) components
+
+    @classmethod
+    def of(cls, track: Track, made: Origin, table: Measurements) -> Self:
+        first = np.append(np.searchsorted(table.time_us, track.time_us), len(table))
+        inside = (table.kind != TICK) & ~np.isnan(table.z[:, 0]) & (np.arange(len(table)) >= first[0])
+        sensors = sensor_table(table.sensors, shares_errors(table))
+        code, params = _steps(made)
+        way = kernels.Way(track.time_us, track.state.copy(), code, params, first)  # writable: one layout for kernels
+        return cls(kernel_rows(table), sensors, way, inside, np.array([0, 3, 2, 1])[table.kind])
+
+    def alone(self) -> Self:
+        """Return the target's task as if no rows shared an error; what positions and heights share is their own."""
+        nothing = np.zeros(0)
+        none = np.full_like(self.sensors.columns, -1)
+        shared = self.rows.root @ self.rows.root.transpose(0, 2, 1)
+        cov = self.rows.cov + np.where((self.rows.kind == LINE_OF_SIGHT)[:, None, None], 0.0, shared)
+        cov.flags.writeable = False  # as in a table: one layout for the kernel
+        sensors = self.sensors._replace(columns=none, variance=nothing, clock=self.sensors.clock[:0])
+        return self._replace(rows=self.rows._replace(cov=cov), sensors=sensors)
+
+
+class _Found(NamedTuple):
+    """What a round finds: the smoothed way, what each row says against all others, and how far off its site stands."""
+
+    state: Floats  # (T, 6)
+    cov: Floats  # (T, 6, 6)
+    nis: Floats  # (n,)
+    foreseen: Floats  # (n,)
+    offset: Floats  # (n, 3) [m]
+    use: Bools  # (n,) the rows that it believed
+    scale: Floats  # (S,)
+    rounds: int
+
+
+def _settled(task: _Task, made: Origin, gate_probability: float) -> _Found:
+    """Go round until the way has settled.
+
+    The first way is that of the target smoothed alone. The filtered one follows the noise of the very rows that are
+    linearised about it; what one row does so is nothing, but ten thousand do it alike, and press on the errors that
+    they share. To a smoothed way the noise of each row is as foreign as that of any other.
+    """
+    gate, near = gate_limits(gate_probability), gate_limits(NEAR)
+    use, scale = task.inside & (made.verdict == filters.ACCEPTED), made.noise_factor.copy()
+    state = task.way.state
+    found = _Found(
+        state, np.empty((len(state), 6, 6)), np.full(len(use), np.nan), np.zeros(len(use)), np.zeros((len(use), 3)),
+        use, scale, 0,
+    )  # fmt: skip
+    if task.sensors.variance.size:
+        found = found._replace(state=_round(task.alone(), found).state)
+    while True:
+        before, rounds = found.state, found.rounds + 1
+        found = _round(task, found._replace(use=use, scale=scale, rounds=rounds))
+        std = np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2)[:, :3])
+        moved = float(np.percentile(np.abs(found.state[:, :3] - before[:, :3]) / std, 99.0))
+        if rounds == ROUNDS or (rounds > 1 and moved < SETTLED):
+            return found
+        refused = ~use & task.inside & task.sensors.starts[task.rows.sensor]
+        use = (use & (found.nis <= gate[task.size])) | (refused & (rounds == 1) & (found.nis <= near[task.size]))
+        scale = _noise(task.rows.sensor, task.sensors.starts, scale, found.nis, task.size, use)
+        same = np.array_equal(use, found.use) and np.array_equal(scale, found.scale)
+        if rounds > 1 and same and LEFT * moved < SETTLED:
+            return found
+
+
+def _round(task: _Task, found: _Found) -> _Found:
+    """Smooth about the way that was found, from where sites were found to stand."""
+    way = task.way._replace(state=found.state)
+    state, cov, offset = np.empty_like(found.state), np.empty_like(found.cov), found.offset.copy()
+    wanted = bool(task.sensors.variance.size) or found.rounds > 0
+    kernels.smooth_rows(
+        task.rows, found.use, found.scale, way, task.sensors, wanted, state, cov, found.nis, found.foreseen, offset
+    )  # fmt: skip
+    return found._replace(state=state, cov=cov, offset=offset)
 
 
 def _steps(made: Origin) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from journals import ABOUT, READER, START_US, abandon, rows, same_rows, small_journal
 
+from dronetrack.columns import FURTHEST_US
 from dronetrack.errors import DronetrackError, FormatError, NotAuthorisedError
 from dronetrack.journal import Journal, purge, read_accesses, read_journal, verify_journal
 from dronetrack.journal.records import PREAMBLE
@@ -22,7 +23,7 @@ FRESH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], ma
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     # Thousands of journals: what a sync does is not what these laws are about.
-    monkeypatch.setattr("dronetrack.journal.writer._sync_data", lambda _handle: None)
+    monkeypatch.setattr("dronetrack.journal.disk._sync_data", lambda _handle: None)
     monkeypatch.setattr("dronetrack.journal.writer.keep_folder", lambda _path: None)
     return tmp_path / "run.journal"
 
@@ -70,7 +71,7 @@ def tables(draw):
         return draw(arrays.arrays(dtype, (n, *shape), elements=elements))
 
     return Measurements(
-        time_us=np.sort(column(np.int64, (), st.integers(-(2**62), 2**62))),
+        time_us=np.sort(column(np.int64, (), st.integers(-FURTHEST_US, FURTHEST_US))),
         sensor_id=column(np.int32, (), st.integers(0, len(sensors) - 1)),
         kind=column(np.int8, (), st.integers(0, 3)),
         z=column(np.float64, (3,), bits),

@@ -7,6 +7,8 @@ what a user would prepare beforehand is prepared outside of that.
 
 import importlib
 import importlib.metadata
+import platform
+import sys
 from collections.abc import Collection, Iterable
 from types import ModuleType
 
@@ -16,6 +18,8 @@ DISTRIBUTIONS = {
     "dynamax": "dynamax",
     "fasttlogparser": "fasttlogparser",
     "filterpy": "filterpy",
+    "gri_kalman": "gri-kalman",
+    "gri_multitrack": "gri-multitrack",
     "kalbee": "kalbee",
     "mavpose": "mavpose",
     "pymap3d": "pymap3d",
@@ -29,6 +33,9 @@ DISTRIBUTIONS = {
     "torch_kf": "torch-kf",
     "uavreaders": "UAVReaders",
 }
+# What a peer asks for beyond the extra: the Python that it runs on, or an extra of its own.
+PYTHONS = {"gri_kalman": (3, 12), "gri_multitrack": (3, 12)}
+EXTRAS = {"torch_kf": "bench-torch"}
 
 
 def find_peers(
@@ -55,11 +62,13 @@ def find_peers(
         if wanted is not None and name not in wanted:
             skipped[name] = "not asked for"
             continue
+        if sys.version_info < (needed := PYTHONS.get(name, (3, 11))):
+            skipped[name] = f"needs Python {'.'.join(map(str, needed))}, this is {platform.python_version()}"
+            continue
         try:
             found[name] = importlib.import_module(f"{__name__}.{name}")
         except ImportError as fault:
-            extra = "bench-torch" if name == "torch_kf" else "bench"
-            skipped[name] = f"not installed ({fault}); pip install 'dronetrack[{extra}]'"
+            skipped[name] = f"not installed ({fault}); pip install 'dronetrack[{EXTRAS.get(name, 'bench')}]'"
         except Exception as fault:  # noqa: BLE001 - a peer that breaks on import must not take the run with it
             skipped[name] = f"not usable here: {type(fault).__name__}: {fault}"
     return found, skipped

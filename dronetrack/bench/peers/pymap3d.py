@@ -24,3 +24,8 @@ def ecef_to_geodetic(ecef_m: Floats) -> Callable[[], Floats]:
 def ecef_to_enu(ecef_m: Floats, lat_deg: float, lon_deg: float, alt_m: float) -> Callable[[], Floats]:
     """Convert ECEF to east, north and up of one origin."""
     return lambda: np.stack(pymap3d.ecef2enu(*ecef_m.T, lat_deg, lon_deg, alt_m), axis=1)
+
+
+def enu_to_ecef(enu_m: Floats, lat_deg: float, lon_deg: float, alt_m: float) -> Callable[[], Floats]:
+    """Convert east, north and up of one origin to ECEF."""
+    return lambda: np.stack(pymap3d.enu2ecef(*enu_m.T, lat_deg, lon_deg, alt_m), axis=1)

@@ -11,8 +11,16 @@ Floats = NDArray[np.float64]
 LABEL = "pyproj"
 
 
-def _transform(transformer: pyproj.Transformer, columns: list[Floats]) -> Callable[[], Floats]:
-    return lambda: np.stack(transformer.transform(*columns), axis=1)
+def _transform(
+    transformer: pyproj.Transformer, columns: list[Floats], direction: str = "FORWARD"
+) -> Callable[[], Floats]:
+    return lambda: np.stack(transformer.transform(*columns, direction=direction), axis=1)
+
+
+def _local(lat_deg: float, lon_deg: float, alt_m: float) -> pyproj.Transformer:
+    return pyproj.Transformer.from_pipeline(
+        f"+proj=topocentric +ellps=WGS84 +lon_0={lon_deg} +lat_0={lat_deg} +h_0={alt_m}"
+    )
 
 
 def geodetic_to_ecef(lat_deg: Floats, lon_deg: Floats, alt_m: Floats) -> Callable[[], Floats]:
@@ -29,7 +37,9 @@ def ecef_to_geodetic(ecef_m: Floats) -> Callable[[], Floats]:
 
 def ecef_to_enu(ecef_m: Floats, lat_deg: float, lon_deg: float, alt_m: float) -> Callable[[], Floats]:
     """Convert ECEF to east, north and up of one origin, by PROJ's `topocentric`."""
-    transformer = pyproj.Transformer.from_pipeline(
-        f"+proj=topocentric +ellps=WGS84 +lon_0={lon_deg} +lat_0={lat_deg} +h_0={alt_m}"
-    )
-    return _transform(transformer, [np.ascontiguousarray(one) for one in ecef_m.T])
+    return _transform(_local(lat_deg, lon_deg, alt_m), [np.ascontiguousarray(one) for one in ecef_m.T])
+
+
+def enu_to_ecef(enu_m: Floats, lat_deg: float, lon_deg: float, alt_m: float) -> Callable[[], Floats]:
+    """Convert east, north and up of one origin to ECEF, by its inverse."""
+    return _transform(_local(lat_deg, lon_deg, alt_m), [np.ascontiguousarray(one) for one in enu_m.T], "INVERSE")

@@ -37,10 +37,16 @@ def sides(
 
 
 def distances(line: Floats, x: Floats, y: Floats) -> Callable[[], Floats]:
-    """Measure from points to a line in its own plane, prepared."""
+    """Measure from points to a line in its own plane with `distance`; a prepared line is no faster."""
     way, points = shapely.LineString(line), shapely.points(x, y)
-    shapely.prepare(way)
     return lambda: shapely.distance(way, points)
+
+
+def distances_by_tree(line: Floats, x: Floats, y: Floats) -> Callable[[], Floats]:
+    """Measure the same with a tree of the line's segments, and `query_nearest`."""
+    tree = shapely.STRtree(shapely.linestrings(np.stack([line[:-1], line[1:]], axis=1)))
+    points = shapely.points(x, y)
+    return lambda: tree.query_nearest(points, return_distance=True, all_matches=False)[1]
 
 
 def shares_inside(

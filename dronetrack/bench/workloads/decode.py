@@ -98,7 +98,11 @@ WORKLOAD = Workload(
         Goal("packaged demo", "ratio", OURS, "fasttlogparser", at_least=1.5),
         Goal("packaged demo", "rate", OURS, at_least=150.0),
         Goal("packaged demo, corrupted", "ratio", OURS, "pymavlink", at_least=60.0),
+        Goal("packaged demo, corrupted", "ratio", OURS, "fasttlogparser", at_least=1.5),
+        Goal("packaged demo", "ratio", TRACKERS, OURS, at_least=1.0),
         Goal("sitl_run1, clean", "ratio", OURS, "pymavlink", at_least=60.0),
+        Goal("sitl_run1, clean", "ratio", OURS, "fasttlogparser", at_least=1.5),
         Goal("sitl_run1, clean", "rate", OURS, at_least=150.0),
+        Goal("sitl_run1, clean", "ratio", TRACKERS, OURS, at_least=1.0),
     ),
 )

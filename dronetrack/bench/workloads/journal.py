@@ -1,10 +1,12 @@
 """How fast is a journal written and proved? Beside writing and syncing the same bytes with nothing around them.
 
-A group goes to the disk at once, with one fsync; the plain loop writes blocks of the size of a group, with one fsync
-each. The journal that is written is proved, and its rows compared bit for bit. What the machine's SHA-256 alone can do
-stands beside it. Proving one works the processor and is timed so; writing waits for the disk.
+The plain loop writes the same bytes in blocks of the size of a group, with one fdatasync each, as the journal does for
+its groups; what removing the files takes is not timed. The journal that is written is proved, and its rows compared bit
+for bit. What the machine's SHA-256 alone can do stands beside it: every byte of a journal is hashed once when it is
+written, and once when it is proved. All is timed by the wall.
 """
 
+import functools
 import hashlib
 import itertools
 import os
@@ -22,10 +24,22 @@ from dronetrack.journal.group import Sync
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements_of, merge
 
 GROUP = 4 << 20
-POLICIES: tuple[Sync, ...] = ("interval", "commit", "never")
+GROUP_US = 60_000_000  # so that groups are as large as the blocks of the plain loop
+POLICIES: tuple[Sync, ...] = ("commit", "interval", "never")
 SENSORS = (Sensor("HU-D1 camera", "HU"), Sensor("RO-D1 gnss", "RO"))
-INTERVAL, PLAIN, VERIFY, OPEN = 'Journal, sync="interval"', "limit: write and fsync", "verify_journal", "Journal.open"
+COMMIT, INTERVAL = 'Journal, sync="commit"', 'Journal, sync="interval"'
+PLAIN, VERIFY, OPEN = "limit: write and fsync", "verify_journal", "Journal.open"
+WHY_SHARE = (
+    "where the disk is nearly as fast as SHA-256 on one core, or the machine has no second core to spare, hashing is "
+    "what the disk waits for"
+)
+WHY_SHARE_SMALL = (
+    "a record of 50 rows, 10 kB, takes 20 us of one core, 6 of them SHA-256, and the disk takes 7; the rate of rows is "
+    "many times what is asked"
+)
 START_US, STEP_US = 1_700_000_000_000_000, 200
+
+_create = functools.partial(Journal.create, purpose="benchmark", authority="HU")
 
 
 def _rows(n: int, rng: np.random.Generator) -> Measurements:
@@ -47,7 +61,7 @@ def _batches(rows: Measurements, size: int) -> list[Measurements]:
 def _cases(setting: Setting) -> Iterator[Case]:
     with tempfile.TemporaryDirectory(dir=os.environ.get("DRONETRACK_BENCH_FOLDER")) as name:
         folder = pathlib.Path(name)
-        yield _write("batches of 4,000", _batches(_rows(setting.size(400_000, 40_000), setting.rng()), 4_000), folder)
+        yield _write("batches of 4,000", _batches(_rows(setting.size(800_000, 80_000), setting.rng()), 4_000), folder)
         yield _write("batches of 50", _batches(_rows(setting.size(100_000, 10_000), setting.rng()), 50), folder)
         yield _prove(_rows(4_000, setting.rng()), setting.size(1_000_000_000, 40_000_000), folder)
         yield Case("one live row", figures=_live_us(_rows(setting.size(5_000, 1_000), setting.rng()), folder))
@@ -58,8 +72,8 @@ def _write(name: str, batches: list[Measurements], folder: pathlib.Path) -> Case
     n = sum(map(len, batches))
 
     def written(sync: Sync) -> pathlib.Path:
-        path = folder / f"{next(numbers)}.journal"
-        with Journal.create(path, purpose="benchmark", authority="HU", sync=sync, group_bytes=GROUP) as journal:
+        path = folder / f"{next(numbers)}.written"
+        with _create(path, sync=sync, group_bytes=GROUP, group_us=GROUP_US) as journal:
             for z in batches:
                 journal.append_measurements(z)
             journal.commit()
@@ -69,29 +83,32 @@ def _write(name: str, batches: list[Measurements], folder: pathlib.Path) -> Case
     content, rows = path.read_bytes(), merge(*batches)
     records = read_journal(path, role="auditor", who="bench", purpose="check", time_us=0, kinds=["measurements"])
     same = merge(*(one.measurements() for one in records))
-    path.unlink()
 
     def plain() -> None:
-        out = folder / f"{next(numbers)}.plain"
-        handle = os.open(out, os.O_CREAT | os.O_WRONLY)
+        handle = os.open(folder / f"{next(numbers)}.written", os.O_CREAT | os.O_WRONLY)
         for start in range(0, len(content), GROUP):
             os.write(handle, memoryview(content)[start : start + GROUP])
             os.fdatasync(handle)
         os.close(handle)
-        out.unlink()
 
+    def clear() -> None:
+        for one in folder.glob("*.written*"):
+            one.unlink()
+
+    clear()
     jobs = {
-        f'Journal, sync="{sync}"': Job(lambda sync=sync: written(sync).unlink(), n, "ours", clock="wall")
+        f'Journal, sync="{sync}"': Job(lambda sync=sync: written(sync), n, "ours", clock="wall", after=clear)
         for sync in POLICIES
     }
-    jobs[PLAIN] = Job(plain, n, "limit", clock="wall")
-    jobs["limit: SHA-256"] = Job(lambda: hashlib.sha256(content), n, "limit")
-    return Case(f"write, {name}", jobs, figures={"rows_read_back_equal": float(same.z.tobytes() == rows.z.tobytes())})
+    jobs[PLAIN] = Job(plain, n, "limit", clock="wall", after=clear)
+    jobs["limit: SHA-256"] = Job(lambda: hashlib.sha256(content), n, "limit", clock="wall")
+    figures = {"rows_read_back_equal": float(same.z.tobytes() == rows.z.tobytes()), "bytes_per_row": len(content) / n}
+    return Case(f"write, {name}", jobs, figures=figures)
 
 
 def _prove(rows: Measurements, enough: int, folder: pathlib.Path) -> Case:
     path = folder / "long.journal"
-    with Journal.create(path, purpose="benchmark", authority="HU", sync="never", group_bytes=64 << 20) as journal:
+    with _create(path, sync="never", group_bytes=64 << 20) as journal:
         while path.stat().st_size < enough:
             for z in _batches(rows, 100):
                 journal.append_measurements(z)
@@ -102,9 +119,9 @@ def _prove(rows: Measurements, enough: int, folder: pathlib.Path) -> Case:
             hashlib.file_digest(file, "sha256")
 
     jobs = {
-        VERIFY: Job(lambda: verify_journal(path), megabytes, "ours"),
-        OPEN: Job(lambda: Journal.open(path).release(), megabytes, "ours"),
-        "limit: SHA-256 of the file": Job(hashed, megabytes, "limit"),
+        VERIFY: Job(lambda: verify_journal(path), megabytes, "ours", clock="wall"),
+        OPEN: Job(lambda: Journal.open(path).release(), megabytes, "ours", clock="wall"),
+        "limit: SHA-256 of the file": Job(hashed, megabytes, "limit", clock="wall"),
     }
     return Case("reopen and prove", jobs, figures={"proved": float(verify_journal(path).ok)}, unit="MB/s")
 
@@ -114,7 +131,7 @@ def _live_us(rows: Measurements, folder: pathlib.Path) -> dict[str, float]:
     singles = _batches(rows, 1)
     facts = {"kind": "coasting", "authority": "HU", "article": "40(2)", "cause": "no sighting for 5 s"}
     found = {}
-    with Journal.create(folder / "live.journal", purpose="benchmark", authority="HU", group_bytes=1 << 30) as journal:
+    with _create(folder / "live.journal", group_bytes=1 << 30) as journal:
         for what, append in (
             ("append_event_us", lambda k: journal.append("event", k, facts)),
             ("append_measurement_us", lambda k: journal.append_measurements(singles[k])),
@@ -135,9 +152,11 @@ WORKLOAD = Workload(
     "rows/s",
     _cases,
     goals=(
-        Goal("write, batches of 4,000", "rate", INTERVAL, at_least=200_000.0),
-        Goal("write, batches of 4,000", "share", INTERVAL, PLAIN, at_least=0.8),
-        Goal("write, batches of 50", "rate", INTERVAL, at_least=200_000.0),
+        Goal("write, batches of 4,000", "rate", COMMIT, at_least=200_000.0),
+        Goal("write, batches of 4,000", "share", COMMIT, PLAIN, at_least=0.8, why=WHY_SHARE),
+        Goal("write, batches of 4,000", "share", INTERVAL, PLAIN, at_least=0.8, why=WHY_SHARE),
+        Goal("write, batches of 50", "rate", COMMIT, at_least=200_000.0),
+        Goal("write, batches of 50", "share", COMMIT, PLAIN, at_least=0.8, why=WHY_SHARE_SMALL),
         Goal("reopen and prove", "rate", VERIFY, at_least=500.0),
         Goal("reopen and prove", "rate", OPEN, at_least=500.0),
     ),

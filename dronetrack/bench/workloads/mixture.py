@@ -71,7 +71,7 @@ WORKLOAD = Workload(
     "How fast is a bank filtered under three interacting models, beside filterpy's IMMEstimator?",
     "steps/s",
     _cases,
-    peers=("filterpy",),
+    peers=("filterpy", "gri_kalman"),
     goals=(
         Goal("three models", "ratio", OURS, "filterpy", at_least=200.0),
         Goal("two models and a turn", "ratio", OURS, "filterpy", at_least=200.0),

@@ -4,12 +4,14 @@ The floor is what the libraries underneath take. A fresh cache folder makes numb
 """
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dronetrack.bench.workload import Case, Goal, Job, Setting, Workload
 
@@ -22,6 +24,24 @@ start = time.perf_counter()
 dronetrack.warm_up()
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(time.perf_counter() - start, sum(one.ru_utime + one.ru_stime for one in used))
+"""
+# Who compiles whom is nested: the time of a kernel includes what it calls for the first time.
+COMPILING = """
+import json, time
+import dronetrack
+from numba.core import event
+with event.install_recorder("numba:compile") as seen:
+    start = time.perf_counter()
+    dronetrack.warm_up(n_processes=1)
+    whole = time.perf_counter() - start
+begun, rows = {}, []
+for when, one in seen.buffer:
+    name = one.data["dispatcher"].py_func.__qualname__
+    if one.is_start:
+        begun.setdefault(name, []).append(when)
+    else:
+        rows.append((when - begun[name].pop(), name))
+print(json.dumps([whole, rows]))
 """
 
 
@@ -46,7 +66,7 @@ def _cases(setting: Setting) -> Iterator[Case]:
         }
         yield Case("second demo", jobs)
     if not setting.quick:
-        yield Case("compile", figures=_compile_s())
+        yield Case("compile", figures=_compile_s(), causes={"cold_s": _compiling})
 
 
 def _import_ms() -> dict[str, float]:
@@ -72,6 +92,19 @@ def _compile_s() -> dict[str, float]:
             out = _python("-c", WARM, environment={"NUMBA_CACHE_DIR": folder}).stdout
             found[f"{which}_s"], found[f"{which}_cpu_s"] = map(float, out.split())
     return found
+
+
+def _compiling() -> dict[str, Any]:
+    """Profile what compiles in an empty cache, in one process: which kernels take the time."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole, rows = json.loads(_python("-c", COMPILING, environment={"NUMBA_CACHE_DIR": folder}).stdout)
+    rows = sorted(rows, reverse=True)[:8]
+    top = [
+        {"where": f"compile {name}", "share": took / whole, "own_share": took / whole, "calls": 1}
+        for took, name in rows
+    ]
+    most = ", ".join(f"{name} {took:.1f} s" for took, name in rows[:4])
+    return {"words": f"In one process {whole:.0f} s, most of it for {most}, what they call included.", "top": top}
 
 
 WORKLOAD = Workload(

@@ -1,17 +1,17 @@
-"""What are the drones saying right now? A link: bytes from a socket or a serial line become batches of frames.
+"""How do bytes come off a link? From a socket or a serial line, in a thread of its own, to batches of frames.
 
-A thread of its own reads the link, stamps what came, decodes it and writes the recording, so that neither stamps nor
-recording wait for whoever works on the batches. This is the one place where the library reads a wall clock.
+The thread reads the link, stamps what came, decodes it and writes the recording, so that neither stamps nor recording
+wait for whoever works on the batches. This is the one place where the library reads a wall clock.
 """
 
 import contextlib
 import pathlib
+import queue
 import select
 import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Self
 
@@ -20,8 +20,9 @@ from dronetrack.mavlink.frames import Decoder, Frames
 
 KINDS = ("udpin", "udpout", "tcp", "serial")
 
-# While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message.
-GATHER_S = 0.005
+# While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message,
+# and half of it is what a message waits on average.
+GATHER_S = 0.008
 LISTEN_S = 0.2
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.25, 10.0
 ANNOUNCE_S = 1.0
@@ -29,7 +30,8 @@ SOCKET_BYTES = 4 << 20
 MOST_WAITING = 200_000
 DATAGRAM = 65_535
 STREAM = 65_536
-_SO_RXQ_OVFL = 40  # Linux: how many datagrams the socket had to drop
+# Linux: what the kernel knows of a socket's memory, and where in it is how many datagrams it had to drop.
+_SO_MEMINFO, _SK_MEMINFO_DROPS, _MEMINFO_BYTES = 55, 8, 36
 
 Part = tuple[Hashable, bytes]
 
@@ -132,9 +134,9 @@ class Link:
     ) -> None:
         self.address, self._address = str(address), address
         self._now_us, self._most_waiting, self._decoder = now_us, most_waiting, decoder
-        self._waiting: deque[Frames] = deque()
-        self._n_waiting = 0
-        self._news = threading.Condition()
+        # Batches, then None: the end.
+        self._waiting: queue.SimpleQueue[Frames | None] = queue.SimpleQueue()
+        self._n_waiting, self._counting = 0, threading.Lock()
         self._closed = threading.Event()
         self._counts = dict.fromkeys(
             ("received_bytes", "dropped_frames", "dropped_datagrams", "connections", "failed_connections"), 0
@@ -159,7 +161,9 @@ class Link:
         ``received_bytes``; ``dropped_frames`` (the reader of the batches was too slow), ``dropped_datagrams`` (this
         process was, as Linux tells); ``connections`` and ``failed_connections``.
         """
-        return {**self._decoder.stats, **self._counts}
+        stats, peer = {**self._decoder.stats, **self._counts}, self._peer
+        stats["dropped_datagrams"] += peer.dropped if peer is not None else 0
+        return stats
 
     def __enter__(self) -> Self:
         return self
@@ -168,10 +172,14 @@ class Link:
         self.close()
 
     def __iter__(self) -> Iterator[Frames]:
-        while not (self._closed.is_set() and not self._waiting):
-            batch = self.read(LISTEN_S)
-            if batch is not None:
-                yield batch
+        while True:
+            try:
+                batch = self._next(LISTEN_S)
+            except queue.Empty:
+                continue
+            if batch is None:
+                return
+            yield batch
 
     def read(self, timeout_s: float = 1.0) -> Frames | None:
         """Return the next batch.
@@ -186,15 +194,25 @@ class Link:
         Frames or None
             None if none came, or the link is closed.
         """
-        with self._news:
-            self._news.wait_for(lambda: self._waiting or self._closed.is_set(), timeout_s)
+        try:
+            return self._next(timeout_s)
+        except queue.Empty:
+            return None
+
+    def _next(self, timeout_s: float) -> Frames | None:
+        """Return the next batch, or None at the end; `queue.Empty` if none came in time."""
+        batch = self._waiting.get(timeout=timeout_s)
+        if batch is None:
+            self._waiting.put(None)  # for whoever asks again
             if self._fault is not None:
                 raise self._fault
-            if not self._waiting:
-                return None
-            batch = self._waiting.popleft()
-            self._n_waiting -= len(batch)
-            return batch
+            return None
+        self._count_waiting(-len(batch))
+        return batch
+
+    def _count_waiting(self, more: int) -> None:
+        with self._counting:
+            self._n_waiting += more
 
     def write(self, data: bytes) -> None:
         """Send bytes to whoever was heard last.
@@ -226,6 +244,8 @@ class Link:
 
     def _run(self) -> None:
         try:
+            # The first call loads compiled code, or even compiles; what came meanwhile would be stamped late.
+            self._decoder.update(b"")
             wait_s = BACKOFF_FIRST_S
             while not self._closed.is_set():
                 peer = self._connected()
@@ -239,8 +259,7 @@ class Link:
             self._fault = fault
         finally:
             self._closed.set()
-            with self._news:
-                self._news.notify_all()
+            self._waiting.put(None)
 
     def _connected(self) -> "_Datagrams | _Stream | _Serial | None":
         try:
@@ -261,8 +280,8 @@ class Link:
                     peer.send(_heartbeat())
                 if peer.wait(LISTEN_S):
                     self._take(peer.receive())
-                    self._counts["dropped_datagrams"] = peer.dropped
         self._peer = None
+        self._counts["dropped_datagrams"] += peer.dropped
         peer.close()
 
     def _take(self, parts: list[Part]) -> None:
@@ -275,14 +294,16 @@ class Link:
         if self._record is not None:
             self._record.write(batch.to_tlog())
             self._record.flush()
-        with self._news:
-            self._waiting.append(batch)
-            self._n_waiting += len(batch)
-            while self._n_waiting > self._most_waiting and len(self._waiting) > 1:
-                late = len(self._waiting.popleft())
-                self._n_waiting -= late
-                self._counts["dropped_frames"] += late
-            self._news.notify()
+        self._waiting.put(batch)
+        self._count_waiting(len(batch))
+        while self._n_waiting > self._most_waiting and self._waiting.qsize() > 1:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            late = self._waiting.get_nowait() or ()
+            self._count_waiting(-len(late))
+            self._counts["dropped_frames"] += len(late)
 
 
 class _Socket:
@@ -293,6 +314,7 @@ class _Socket:
     def __init__(self, opened: socket.socket) -> None:
         self._socket = opened
         self._socket.setblocking(False)
+        self._room = memoryview(bytearray(SOCKET_BYTES + DATAGRAM))
         self._flows = False
 
     def wait(self, timeout_s: float) -> bool:
@@ -303,18 +325,19 @@ class _Socket:
 
     def receive(self) -> list[Part]:
         """All that has come, as parts of one sender each."""
-        parts: dict[Hashable, bytearray] = {}
+        parts: dict[Hashable, list[memoryview]] = {}
         size = 0
+        # Not for ever: on a flooded link the decoder must have its turn.
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-            # Not for ever: on a flooded link the decoder must have its turn.
             while size < SOCKET_BYTES:
-                data, sender = self._one()
-                parts.setdefault(sender, bytearray()).extend(data)
-                size += len(data)
-        self._flows = bool(parts)
-        return [(sender, bytes(data)) for sender, data in parts.items()]
+                n, sender = self._into(self._room[size:])
+                parts.setdefault(sender, []).append(self._room[size : size + n])
+                size += n
+        self._flows = size > 0
+        return [(sender, b"".join(pieces)) for sender, pieces in parts.items()]
 
-    def _one(self) -> tuple[bytes, Hashable]:
+    def _into(self, room: memoryview) -> tuple[int, Hashable]:
+        """Put what comes next into `room`: how many bytes, and who sent them."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -329,8 +352,6 @@ class _Datagrams(_Socket):
         super().__init__(socket.socket(family, socket.SOCK_DGRAM))
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-            if sys.platform == "linux":
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
             if kind == "udpin":
                 self._socket.bind(place)
         except OSError:
@@ -339,15 +360,19 @@ class _Datagrams(_Socket):
         self.number: int = self._socket.getsockname()[1]
         self._heard: Any = place if kind == "udpout" else None
 
-    def _one(self) -> tuple[bytes, Hashable]:
+    @property
+    def dropped(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How many datagrams the socket had no room for; 0 where the system does not tell."""
         if sys.platform != "linux":
-            data, self._heard = self._socket.recvfrom(DATAGRAM)
-            return data, self._heard
-        data, told, _, self._heard = self._socket.recvmsg(DATAGRAM, 64)
-        for level, kind, value in told:
-            if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
-                self.dropped = int.from_bytes(value[:4], sys.byteorder)
-        return data, self._heard
+            return 0
+        with contextlib.suppress(OSError):
+            told = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
+            return memoryview(told).cast("I")[_SK_MEMINFO_DROPS]
+        return 0
+
+    def _into(self, room: memoryview) -> tuple[int, Hashable]:
+        n, self._heard = self._socket.recvfrom_into(room)
+        return n, self._heard
 
     def send(self, data: bytes) -> None:
         if self._heard is not None:
@@ -362,15 +387,15 @@ class _Stream(_Socket):
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ended = False
 
-    def _one(self) -> tuple[bytes, Hashable]:
+    def _into(self, room: memoryview) -> tuple[int, Hashable]:
         if self._ended:
             raise ConnectionResetError
-        data = self._socket.recv(STREAM)
-        if not data:
+        n = self._socket.recv_into(room)
+        if not n:
             # What came before the end is taken first.
             self._ended = True
             raise BlockingIOError
-        return data, None
+        return n, None
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)

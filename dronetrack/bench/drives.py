@@ -1,15 +1,22 @@
-"""Simulated drives towards the border, and what a tracker would know of each at one moment."""
+"""Who will cross, and when? Simulated drives towards the border, and what a tracker would know of each at one moment.
+
+And whether a forecast made then kept its word.
+"""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dronetrack import geodesy
-from dronetrack.border import HOME, HOST, Border
+from dronetrack.border import HOME, HOST, Border, Forecast
 from dronetrack.roads import Route
 from dronetrack.simulate import AlongRoute
 from dronetrack.simulate.library import BUDAPEST_NADLAC_DEG
 from dronetrack.tracks import CONFIRMED, Track
+
+Floats = NDArray[np.float64]
 
 HISTORY_S, STEP_S = 900.0, 5.0
 
@@ -24,12 +31,13 @@ class Drive:
 
 
 def motorway() -> Route:
+    """Return the road from Budapest to Nadlac."""
     lat_deg, lon_deg = np.array(BUDAPEST_NADLAC_DEG).T
     return Route.from_lat_lon(lat_deg, lon_deg, alt_hae_m=130.0, corner_radius_m=800.0)
 
 
 def country_road(border: Border, rng: np.random.Generator) -> Route:
-    """A road of 1 km legs, each turned a little from the last, that starts up to 40 km from the line in Hungary."""
+    """Draw a road of 1 km legs, each turned a little from the last; it starts up to 40 km from the line in Hungary."""
     while True:
         at = rng.integers(0, len(border.line_lat_deg))
         lat = border.line_lat_deg[at] + rng.normal(0.0, 0.15)
@@ -68,7 +76,7 @@ def drive(
 
 
 def drives_on_motorway(border: Border, n: int, horizon_s: float, rng: np.random.Generator) -> list[Drive]:
-    """Drives that are anywhere between Budapest and the line now."""
+    """Draw drives that are anywhere between Budapest and the line now."""
     road, found = motorway(), []
     while len(found) < n:
         one = drive(border, road, horizon_s, rng, lead_m=float(rng.uniform(0.0, 190_000.0)))
@@ -77,7 +85,7 @@ def drives_on_motorway(border: Border, n: int, horizon_s: float, rng: np.random.
 
 
 def drives_on_country_roads(border: Border, n: int, horizon_s: float, rng: np.random.Generator) -> list[Drive]:
-    """Drives on roads of their own that wind anywhere."""
+    """Draw drives on roads of their own that wind anywhere."""
     found = []
     while len(found) < n:
         one = drive(border, country_road(border, rng), horizon_s, rng)
@@ -85,8 +93,10 @@ def drives_on_country_roads(border: Border, n: int, horizon_s: float, rng: np.ra
     return found
 
 
-def seen(truth, seconds, rng, *, std_m=5.0, std_mps=1.0) -> Track:
-    """The truth with the errors that its covariance promises."""
+def seen(
+    truth: Floats, seconds: Floats, rng: np.random.Generator, *, std_m: float = 5.0, std_mps: float = 1.0
+) -> Track:
+    """Return the truth with the errors that its covariance promises."""
     n = len(truth)
     std = np.repeat([std_m, std_mps], 3)
     cov = np.broadcast_to(np.diag(std**2), (n, 6, 6))
@@ -95,18 +105,50 @@ def seen(truth, seconds, rng, *, std_m=5.0, std_mps=1.0) -> Track:
     return Track(time_us, 1, np.full(n, CONFIRMED, np.int8), state, cov, np.ones(n), np.ones(n, np.int16))
 
 
-def scores(forecasts, drives, horizon_s):
-    """Brier score at a half and the whole horizon, that of the base rate, and how often quantiles were not exceeded."""
-    out = {}
-    for share in (0.5, 1.0):
+def scores(forecasts: Sequence[Forecast], drives: Sequence[Drive], horizon_s: float) -> dict[str, float]:
+    """Say whether forecasts kept their word.
+
+    Parameters
+    ----------
+    forecasts : sequence of Forecast
+        What was said of each drive.
+    drives : sequence of Drive
+        What came of it.
+    horizon_s : float
+        How far they looked. [s]
+
+    Returns
+    -------
+    dict of str to float
+        For half of the horizon and all of it: the Brier score, that of the base rate, the mean of what was said and the
+        share that happened.
+    """
+    out: dict[str, float] = {}
+    for name, share in (("half", 0.5), ("whole", 1.0)):
         happened = np.array([one.crossing_s <= share * horizon_s for one in drives])
         said = np.array([one.by(share * horizon_s) for one in forecasts])
-        out[f"brier_{share:g}"] = float(np.mean((said - happened) ** 2))
-        out[f"base_{share:g}"] = float(happened.mean() * (1.0 - happened.mean()))
-        out[f"said_{share:g}"], out[f"happened_{share:g}"] = float(said.mean()), float(happened.mean())
+        out[f"brier_{name}"] = float(np.mean((said - happened) ** 2))
+        out[f"base_{name}"] = float(happened.mean() * (1.0 - happened.mean()))
+        out[f"said_{name}"], out[f"happened_{name}"] = float(said.mean()), float(happened.mean())
+    return out
+
+
+def coverage(forecasts: Sequence[Forecast], drives: Sequence[Drive]) -> tuple[Floats, NDArray[np.int64]]:
+    """Say how often each quantile of the time to the line was not exceeded.
+
+    Parameters
+    ----------
+    forecasts, drives : sequences
+        As for `scores`.
+
+    Returns
+    -------
+    shares : (q,) float64
+        Of the drives for which the quantile is finite; `QUANTILES` are right.
+    n_finite : (q,) int64
+        How many those are.
+    """
     limits = np.array([one.quantiles_s for one in forecasts])
     took = np.array([one.crossing_s for one in drives])[:, None]
     finite = np.isfinite(limits)
-    out["covered"] = np.array([(took <= limits)[finite[:, k], k].mean() for k in range(limits.shape[1])])
-    out["n_finite"] = finite.sum(axis=0)
-    return out
+    return np.array([(took <= limits)[finite[:, k], k].mean() for k in range(limits.shape[1])]), finite.sum(axis=0)
