@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dronetrack.errors import InputError
 from dronetrack.kernels import filters
-from dronetrack.measurements import HEIGHT, LINE_OF_SIGHT, TICK, Measurements, Sensor
+from dronetrack.measurements import TICK, Measurements, Sensor
 from dronetrack.motion import Mixture, Motion, road_vehicle
 from dronetrack.tracks import Origin, Track
 
@@ -22,7 +22,7 @@ COUNTED = {
     filters.UNFUSED: "taken_back",
 }
 
-RANGES, MOST_RANGES = 16, 64
+MOST_RANGES = 64
 Robust = Literal["gate", "student_t", "pda"]
 ROBUST: dict[Robust, int] = {"gate": filters.GATE, "student_t": filters.STUDENT_T, "pda": filters.PDA}
 
@@ -38,7 +38,7 @@ def track(
     clutter: float = 0.05,
     degrees_of_freedom: float = 5.0,
     learn_noise: bool = True,
-    ranges: int | None = None,
+    ranges: int = 1,
     track_id: int = 1,
 ) -> Track:
     """Fuse one target's measurements into one track, in one compiled call.
@@ -76,8 +76,8 @@ def track(
         Whether a sighting sensor that proves noisier than it was said to be is believed less: its covariance is
         multiplied by a factor between 1 and 25, reported in `stats` as ``noise_factor``.
     ranges : int, optional
-        Into how many a range is divided that lines of sight without a ground leave in doubt; by default 16 where there
-        are such lines, otherwise 1.
+        Into how many narrow ones a range is divided, once, that the first lines of sight leave in doubt: 16 for a
+        target of which there are bearings only, without a ground or positions. It takes as many times longer.
     track_id : int, optional
         Identity to give.
 
@@ -102,7 +102,7 @@ def track(
         clutter=clutter,
         degrees_of_freedom=degrees_of_freedom,
         learn_noise=learn_noise,
-        ranges=ranges or (RANGES if lacks_ground(measurements) else 1),
+        ranges=ranges,
     )
     sensors = sensor_table(measurements.sensors, shares_errors(measurements))
     memory = Memory(settings, sensors)
@@ -200,11 +200,6 @@ class Settings:
     def step_us(self) -> int:
         """How far apart predicted rows are."""
         return max(int(self.options[1] * 1e6), 1)
-
-
-def lacks_ground(table: Measurements) -> bool:
-    """Whether there are lines of sight, and no ground anywhere that they could meet."""
-    return bool((table.kind == LINE_OF_SIGHT).any()) and not bool((table.kind == HEIGHT).any())
 
 
 BLOCKS = (3, 1, 1, 2)  # sizes of a sensor's shared, heading, wander and boresight errors

@@ -73,9 +73,9 @@ def test_an_airliner_that_turns_is_not_lost_by_the_default_motion():
 
 def test_a_range_that_only_bearings_tell_is_known_as_badly_as_it_is():
     """One Gaussian is surer than it may be; of sixteen ranges each is nearly linear, and their sum is honest."""
-    result = scored("bearings_only", runs=20)
+    result = scored("bearings_only", runs=20, ranges=16)
     assert 4.0 < result.nees.mean < 8.0, result.nees
-    one = scored("bearings_only", runs=20, ranges=1)
+    one = scored("bearings_only", runs=20)
     assert one.nees.mean > 2.0 * result.nees.mean
 
 
