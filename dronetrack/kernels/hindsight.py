@@ -19,7 +19,7 @@ that what the way back needs is kept for one block only.
 A measurement that is not used is asked all the same: its NIS against all that are used says whether it should be.
 
 No row of an array is taken as a view where a loop runs: numba counts references to views, atomically, and that took a
-third of the time. What a row of the table says is laid on a desk; what is kept is read in place, at `at`.
+fifth of the time. What a row of the table says is laid on a desk; what is kept is read in place, at `at`.
 """
 
 from typing import NamedTuple
