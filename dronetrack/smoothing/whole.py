@@ -143,27 +143,35 @@ def _settled(task: _Task, made: Origin, gate_probability: float) -> _Found:
     while True:
         before, rounds = found.state, found.rounds + 1
         found = _round(task, found._replace(use=use, scale=scale, rounds=rounds))
-        std = np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2)[:, :3])
-        moved = float(np.percentile(np.abs(found.state[:, :3] - before[:, :3]) / std, 99.0))
-        if rounds == ROUNDS or (rounds > 1 and moved < SETTLED):
+        moved = _moved(found, before) if rounds > 1 else np.inf
+        if rounds == ROUNDS or moved < SETTLED:
             return found
         refused = ~use & task.inside & task.sensors.starts[task.rows.sensor]
         use = (use & (found.nis <= gate[task.size])) | (refused & (rounds == 1) & (found.nis <= near[task.size]))
         scale = _noise(task.rows.sensor, task.sensors.starts, scale, found.nis, task.size, use)
         same = np.array_equal(use, found.use) and np.array_equal(scale, found.scale)
-        if rounds > 1 and same and LEFT * moved < SETTLED:
+        if same and LEFT * moved < SETTLED:
             return found
 
 
 def _round(task: _Task, found: _Found) -> _Found:
-    """Smooth about the way that was found, from where sites were found to stand."""
+    """Smooth about the way that was found, from where sites were found to stand.
+
+    No way before the second round's is the last, so its covariance is not asked for; later ones take the same place.
+    """
     way = task.way._replace(state=found.state)
-    state, cov, offset = np.empty_like(found.state), np.empty_like(found.cov), found.offset.copy()
-    wanted = bool(task.sensors.variance.size) or found.rounds > 0
+    state, offset, wanted = np.empty_like(found.state), found.offset.copy(), found.rounds > 1
     kernels.smooth_rows(
-        task.rows, found.use, found.scale, way, task.sensors, wanted, state, cov, found.nis, found.foreseen, offset
+        task.rows, found.use, found.scale, way, task.sensors, wanted,
+        state, found.cov, found.nis, found.foreseen, offset,
     )  # fmt: skip
-    return found._replace(state=state, cov=cov, offset=offset)
+    return found._replace(state=state, offset=offset)
+
+
+def _moved(found: _Found, before: Floats) -> float:
+    """How far 99 of 100 coordinates have moved at the most, in standard deviations."""
+    std = np.sqrt(np.diagonal(found.cov, axis1=1, axis2=2)[:, :3])
+    return float(np.percentile(np.abs(found.state[:, :3] - before[:, :3]) / std, 99.0))
 
 
 def _steps(made: Origin) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
