@@ -94,7 +94,10 @@ def _share(names: Sequence[str]) -> None:
 @contextlib.contextmanager
 def _aside(desk: str, names: Sequence[str]) -> Iterator[subprocess.Popen]:
     """Yield a second Python that takes jobs from the same desk; it does not outlive this block."""
-    program = f"from dronetrack import warm; warm._take({desk!r}, {list(names)!r})"
+    # Python puts the working folder first; a clone in it would be another library, with another place for its code.
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; from dronetrack import warm; warm._take({desk!r}, {list(names)!r})"
+    )
     nowhere = subprocess.DEVNULL
     with subprocess.Popen([sys.executable, "-c", program], stdin=nowhere, stdout=nowhere, stderr=nowhere) as process:  # noqa: S603 - this interpreter, on a program of our own
         try:
@@ -190,6 +193,7 @@ def _crossings() -> None:
 
     border, found = Border.between("HU", "RO"), _coasted()
     border.side(found.lat_deg, found.lon_deg)
+    border.nearest(found.lat_deg, found.lon_deg)
     border.crossings(found)
 
 
@@ -197,7 +201,6 @@ def _border() -> None:
     from dronetrack.border import Border, country_of
 
     border, found = Border.between("HU", "RO"), _coasted()
-    border.nearest(found.lat_deg, found.lon_deg)
     border.forecast(found, n_drives=2)
     country_of(found.lat_deg, found.lon_deg)
 

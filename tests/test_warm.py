@@ -74,3 +74,14 @@ def test_a_second_process_starts_only_where_something_is_missing(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     warm.warm_up()
     assert shared == [[job.name for job in warm.JOBS]]
+
+
+def test_a_second_python_compiles_for_the_same_library_also_in_a_folder_with_another_one(tmp_path, monkeypatch):
+    (tmp_path / "dronetrack").mkdir()
+    (tmp_path / "dronetrack" / "__init__.py").write_text("raise ImportError('another one')")
+    monkeypatch.chdir(tmp_path)
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    with warm._aside(str(desk), ["sensing"]) as process:
+        assert process.wait(timeout=120) == 0
+    assert (desk / "sensing").exists()
