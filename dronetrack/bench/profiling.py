@@ -176,10 +176,17 @@ def _watched(kernel: Callable[..., Any], watch: Stopwatch) -> Callable[..., Any]
         result = kernel(*arguments, **named)
         watch.seconds += time.thread_time() - start
         watch.calls += 1
-        watch.bytes += sum(one.nbytes for one in arguments if isinstance(one, np.ndarray))
+        watch.bytes += sum(_array_bytes(one) for one in arguments)
         return result
 
     return stopped
+
+
+def _array_bytes(argument: object) -> int:
+    """Bytes of an array, or of all arrays in a named tuple of them."""
+    if isinstance(argument, tuple):
+        return sum(_array_bytes(one) for one in argument)
+    return argument.nbytes if isinstance(argument, np.ndarray) else 0
 
 
 def _top(run: Callable[[], object]) -> list[Document]:
