@@ -208,7 +208,7 @@ def test_run_is_written_as_json_page_and_markdown(tmp_path):
     files = {file.name: file.read_text() for file in write(document, tmp_path)}
     assert json.loads(files["run.json"]) == json.loads(json.dumps(document))
     for page in (files["report.html"], files["RESULTS.md"]):
-        for word in ("it sleeps.", "of the time is waiting", "missed", "peak_mb", "2026-01-01"):
+        for word in ("it sleeps.", "of the time is waiting", "missed", "3.00 MB", "2026-01-01"):
             assert word in page
     assert "<nap>" not in files["report.html"]
     assert set(re.findall(r"plots/[\w-]+\.svg", files["RESULTS.md"])) == {
@@ -498,7 +498,7 @@ def test_goal_with_two_bounds_reads_as_a_range():
     goal = Goal("one", "figure", "in_ellipse_95_share", at_least=0.93, at_most=0.97)
     case = Case("one", figures={"in_ellipse_95_share": 0.952})
     judged = run([small([case], goals=(goal,))])["workloads"][0]["goals"][0]
-    assert goal_words(judged) == ("one: in_ellipse_95_share", "93.0 % to 97.0 %", "95.2 %")
+    assert goal_words(judged) == ("one: in ellipse 95 share", "93.0 % to 97.0 %", "95.2 %")
 
 
 def test_setting_gives_the_same_chance_each_time():

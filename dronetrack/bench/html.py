@@ -1,12 +1,13 @@
 """How does a run look as one page? Goals with verdicts, why they are missed, and every workload with its pictures."""
 
 import math
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
 from dronetrack.bench.pictures import pictures
 from dronetrack.bench.style import STYLE
-from dronetrack.bench.words import METHOD, SIGNS, facts, figure_lines, goal_words, job_rows, peer_rows
+from dronetrack.bench.words import METHOD, SIGNS, facts, figure_tables, goal_words, job_rows, peer_rows
 
 Entry = dict[str, Any]
 
@@ -124,21 +125,37 @@ def _section(workload: Entry) -> str:
             "A quick run leaves it out." if workload["quick"] else "What it needs is not here."
         )
         return f'{head}<p class="soft">{escape(why)}</p></section>'
-    rows = "".join(_row(row, workload) for row in job_rows(workload))
+    rows = "".join(_rows(workload))
     heads = "".join(
         f"<th{' class=n' if 2 <= k <= 5 else ''}>{escape(one or workload['unit'])}" for k, one in enumerate(COLUMNS)
     )
-    figures = "".join(f'<p class="soft">{escape(line)}</p>' for line in figure_lines(workload))
+    figures = "".join(_figures(*rows) for rows in figure_tables(workload))
     table = f'<div class="wide"><table><tr>{heads}</tr>{rows}</table></div>' if rows else ""
     drawn = "".join(f'<div class="wide">{one}</div>' for one in pictures(workload).values())
     return f"{head}{figures}{drawn}{table}</section>"
 
 
-def _row(row: tuple[str, ...], workload: Entry) -> str:
-    case = next(one for one in workload["cases"] if one["name"] == row[0])
-    ours = ' class="ours"' if case["jobs"][row[1]]["role"] == "ours" else ""
-    cells = "".join(f"<td{' class=n' if 2 <= k <= 5 else ''}>{escape(one)}</td>" for k, one in enumerate(row))
-    return f"<tr{ours}>{cells}</tr>"
+def _figures(head: list[str], *rows: list[str]) -> str:
+    """Make a table of numbers, which is no wider than they need."""
+
+    def line(cells: list[str], tag: str) -> str:
+        return "".join(f"<{tag}{' class=n' if k else ''}>{escape(one)}" for k, one in enumerate(cells))
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return f'<div class="wide"><table class="figures"><tr>{line(head, "th")}</tr>{body}</table></div>'
+
+
+def _rows(workload: Entry) -> Iterator[str]:
+    """Make the rows of a table; a case is named where it begins."""
+    before = ""
+    for name, *cells in job_rows(workload):
+        case = next(one for one in workload["cases"] if one["name"] == name)
+        ours = ' class="ours"' if case["jobs"][cells[0]]["role"] == "ours" else ""
+        line = [name if name != before else "", *cells]
+        yield f"<tr{ours}>" + "".join(
+            f"<td{' class=n' if 2 <= k <= 5 else ''}>{escape(one)}</td>" for k, one in enumerate(line)
+        ) + "</tr>"  # fmt: skip
+        before = name
 
 
 def _skipped(document: Entry) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dronetrack.bench.pictures import pictures
-from dronetrack.bench.words import METHOD, SIGNS, facts, figure_lines, goal_words, job_rows, peer_rows
+from dronetrack.bench.words import METHOD, SIGNS, facts, figure_tables, goal_words, job_rows, peer_rows
 
 Entry = dict[str, Any]
 
@@ -31,7 +31,8 @@ def markdown_page(document: Entry) -> str:
             lines.append(_line(workload["name"], what, wanted, measured, verdict, goal["reason"]))
     for workload in document["workloads"]:
         lines += ["", f"## {workload['name']}", "", workload["question"], ""]
-        lines += [f"- {one}" for one in figure_lines(workload)]
+        for head, *rows in figure_tables(workload):
+            lines += ["", _line(*head), "|---|" + "--:|" * (len(head) - 1), *(_line(*row) for row in rows)]
         lines += [f"\n![{kind}](plots/{workload['name']}-{kind}.svg)\n" for kind in pictures(workload)]
         rows = list(job_rows(workload))
         if rows:

@@ -21,7 +21,9 @@ p{margin:.35rem 0;max-width:54rem}.soft{color:var(--soft)}svg{width:100%;min-wid
 th,td{text-align:left;padding:.34rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--soft);white-space:nowrap}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+table.figures{width:auto}.figures td:first-child{padding-right:1.5rem}
 tr.ours td{background:var(--row)}tr.ours td:nth-child(2){font-weight:600}
+tr:has(>td:first-child:empty)>td:first-child{border-color:transparent}
 .chip{display:inline-block;border-radius:1rem;padding:.05rem .6rem;font-weight:600;font-size:.8rem;white-space:nowrap}
 .met{color:var(--good);background:var(--good-back)}.missed{color:var(--bad);background:var(--bad-back)}
 .not{color:var(--soft);background:var(--none-back)}
@@ -51,8 +53,10 @@ dt{margin-top:.3rem}.goals thead{display:none}.goals tr{display:grid;grid-templa
 padding:.5rem 0;border-bottom:1px solid var(--line)}.goals td{border:0;padding:.05rem 0}
 .goals td:nth-child(2){grid-column:1/-1;order:-1;font-weight:600}.goals td.n{text-align:left}
 .goals td:empty{display:none}.tiles a{flex:1;min-width:0;padding:.6rem .7rem}
+.tiles .chip{padding:.05rem .45rem;font-size:.72rem}
 .goals td[data-name]::before{content:attr(data-name) " ";color:var(--soft);font-weight:400}
 .goals td:nth-child(5){grid-column:1/-1}}
 @media print{body{font-size:9pt;padding:0;max-width:none}.wide{overflow:visible}table{font-size:7pt}svg{min-width:0}
-th,td{padding:.12rem .25rem}td.n,th.n{white-space:normal}tr,svg,.why{break-inside:avoid}h2{break-after:avoid}}
+th,td{padding:.12rem .25rem}td.n,th.n{white-space:normal}tr,svg,.why{break-inside:avoid}h2,h2+p,th{break-after:avoid}
+svg{max-height:23cm}h2{margin-top:1.4rem;padding-top:.8rem}}
 """

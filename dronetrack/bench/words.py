@@ -9,6 +9,7 @@ from dronetrack.bench.plots import seconds, short
 
 Entry = dict[str, Any]
 
+UNITS = {"m": "m", "s": "s", "ms": "ms", "us": "us", "mb": "MB", "gb": "GB", "std": "sd"}
 SIGNS = {"met": "✓", "missed": "✗", "not measured": "-"}
 METHOD = (
     "All ways run in turn (A B A B) in one process, after their answers were found equal to ours. Times are medians "
@@ -84,6 +85,35 @@ def peer_rows(document: Entry) -> list[tuple[str, str, str]]:
     return [(peer, why, ", ".join(names)) for (peer, why), names in sorted(rows.items())]
 
 
+def figure_words(name: str, value: float) -> tuple[str, str]:
+    """Say a figure whose name ends in its unit: what it is, and its number with the unit.
+
+    Parameters
+    ----------
+    name : str
+        As in the document.
+    value : float
+        What was measured.
+
+    Returns
+    -------
+    what, number : str
+        For a reader.
+
+    Examples
+    --------
+    >>> figure_words("latency_median_ms", 4.463), figure_words("core_share_per_drone", 0.0103)
+    (('latency median', '4.46 ms'), ('core share per drone', '1.03 %'))
+    """
+    way, _, plain = name.rpartition(": ")
+    parts = plain.split("_")
+    unit = UNITS.get(parts[-1], "") if len(parts) > 1 else ""
+    what = " ".join(parts[:-1] if unit else parts)
+    if {"share", "probability"} & set(parts):
+        value, unit = 100.0 * value, "%"
+    return f"{way}, {what}" if way else what, f"{short(value)} {unit}".strip()
+
+
 def goal_words(goal: Entry) -> tuple[str, str, str]:
     """Say what a goal asks, its number, and what was measured.
 
@@ -105,19 +135,16 @@ def goal_words(goal: Entry) -> tuple[str, str, str]:
                 return f"{short(value)}x"
             case "share":
                 return f"{short(100.0 * value)} %"
-            case "figure" if goal["of"].endswith(("_share", "_probability")):
-                return f"{short(100.0 * value)} %"
+            case "figure":
+                return figure_words(goal["of"], value)[1]
             case "seconds":
                 return seconds(value)
             case "rate":
                 return f"{short(value)} {goal['unit']}"
         return short(value)
 
-    what = (
-        f"{goal['of']} {'of' if goal['measure'] == 'share' else 'over'} {goal['against']}"
-        if "against" in goal
-        else goal["of"]
-    )
+    of = figure_words(goal["of"], 0.0)[0] if goal["measure"] == "figure" else goal["of"]
+    what = f"{of} {'of' if goal['measure'] == 'share' else 'over'} {goal['against']}" if "against" in goal else of
     if low is not None and high is not None:
         wanted = write(low) if low == high else f"{write(low)} to {write(high)}"
     else:
@@ -125,12 +152,34 @@ def goal_words(goal: Entry) -> tuple[str, str, str]:
     return f"{goal['case']}: {what}", wanted, "" if measured is None else write(measured)
 
 
-def figure_lines(workload: Entry) -> list[str]:
-    """Write what was measured otherwise than by racing, a line for each case."""
-    return [
-        f"{case['name']}: " + ", ".join(f"{name} {short(value)}" for name, value in case["figures"].items())
-        for case in workload["cases"] if case["figures"]
-    ]  # fmt: skip
+def figure_tables(workload: Entry) -> list[list[list[str]]]:
+    """Set out what was measured otherwise than by racing.
+
+    Parameters
+    ----------
+    workload : dict
+        Of the document.
+
+    Returns
+    -------
+    list of list of list of str
+        Tables, each a head and a row for every case; cases whose figures have the same names share a table, and of
+        one that is alone each figure is a row.
+    """
+    alike: dict[tuple[str, ...], list[Entry]] = {}
+    for case in workload["cases"]:
+        if case["figures"]:
+            alike.setdefault(tuple(case["figures"]), []).append(case)
+    return [_across(cases) if len(cases) > 1 else _down(cases[0]) for cases in alike.values()]
+
+
+def _across(cases: list[Entry]) -> list[list[str]]:
+    head = ["case", *(figure_words(name, 0.0)[0] for name in cases[0]["figures"])]
+    return [head, *([case["name"], *(figure_words(*one)[1] for one in case["figures"].items())] for case in cases)]
+
+
+def _down(case: Entry) -> list[list[str]]:
+    return [[case["name"], ""], *(list(figure_words(*one)) for one in case["figures"].items())]
 
 
 def job_rows(workload: Entry) -> Iterator[tuple[str, ...]]:
@@ -149,7 +198,7 @@ def job_rows(workload: Entry) -> Iterator[tuple[str, ...]]:
     for case in workload["cases"]:
         ours, unit = first_of_ours(case), "" if case["unit"] == workload["unit"] else f" {case['unit']}"
         for name, job in case["jobs"].items():
-            accuracy = ", ".join(f"{key} {short(value)}" for key, value in job["accuracy"].items())
+            accuracy = ", ".join(" ".join(figure_words(*one)) for one in job["accuracy"].items())
             clock = "by the wall" if job.get("clock") == "wall" else ""
             remarks = "; ".join(filter(None, (accuracy, clock, job.get("excused", ""), job.get("left_out", ""))))
             if "wall_s" not in job:

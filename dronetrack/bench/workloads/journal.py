@@ -30,12 +30,12 @@ SENSORS = (Sensor("HU-D1 camera", "HU"), Sensor("RO-D1 gnss", "RO"))
 COMMIT, INTERVAL = 'Journal, sync="commit"', 'Journal, sync="interval"'
 PLAIN, VERIFY, OPEN = "limit: write and fsync", "verify_journal", "Journal.open"
 WHY_SHARE = (
-    "where the disk is nearly as fast as SHA-256 on one core, or the machine has no second core to spare, hashing is "
-    "what the disk waits for"
+    "Where the disk is nearly as fast as SHA-256 on one core, or the machine has no second core to spare, hashing is "
+    "what the disk waits for."
 )
 WHY_SHARE_SMALL = (
-    "a record of 50 rows, 10 kB, takes 20 us of one core, 6 of them SHA-256, and the disk takes 7; the rate of rows is "
-    "many times what is asked"
+    "A record of 50 rows, 10 kB, takes 20 us of one core, 6 of them SHA-256, and the disk takes 7; the rate of rows is "
+    "many times what is asked."
 )
 START_US, STEP_US = 1_700_000_000_000_000, 200
 
