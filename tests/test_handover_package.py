@@ -62,7 +62,8 @@ def streams_joined(parts):
 
 
 def crossing_at(time):
-    told = {"time": time, "time_std_s": 0.4, "time_95": (time - 800_000, time + 800_000), "known": time + 900_000}
+    spread, wait = np.timedelta64(800_000, "us"), np.timedelta64(900_000, "us")
+    told = {"time": time, "time_std_s": 0.4, "time_95": (time - spread, time + spread), "known": time + wait}
     told |= {"track_id": 7, "leaving": "HU", "entering": "RO", "lat_deg": 46.2, "lon_deg": 20.8, "probability": 0.998}
     told |= {"place": "Nadlac II"}
     return Crossing(**{part.name: told[part.name] for part in fields(Crossing)})

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dronetrack import geodesy
@@ -203,6 +203,7 @@ def test_bytes_put_between_two_messages_cost_no_message(place, rubbish):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))
+@example(place=1000000, change=120)  # a length that now leads to the end of the third message after it
 @settings(max_examples=200)
 def test_a_flipped_bit_costs_few_messages_and_raises_nothing_else(place, change):
     writer = flight(6)

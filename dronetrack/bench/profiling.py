@@ -1,15 +1,14 @@
 """Where does the time go? A job run once more under the profiler, its kernels told from the Python around them.
 
-The functions with the largest share are cProfile's. It slows Python and not kernels, so shares of both come from a run
-of their own, in which a stopwatch stands in the place of each kernel. What of the processor's time is in kernels, in
-the system and in Python, what is waiting, and how fast arrays pass through the kernels beside what the memory gives,
-say together which limit the job runs into.
+The functions with the largest share are cProfile's. It slows Python and not kernels, and from Python 3.12 on it does not
+see these, so shares of both come from a run of their own, in which a stopwatch stands in the place of each kernel. What
+of the processor's time is in kernels, in the system and in Python, what is waiting, and how fast arrays pass through
+the kernels beside what the memory gives, say together which limit the job runs into.
 """
 
 import contextlib
 import cProfile
 import functools
-import itertools
 import os
 import pathlib
 import pstats
@@ -82,7 +81,8 @@ def profile(run: Callable[[], object], *, waits: bool = True) -> Document:
             run()
         after = _now()
     spent = Spent(*(b - a for a, b in zip(before, after, strict=True)))
-    return _told(spent, kernels, times, waits=waits) | {"top": _top(run)}
+    found = _told(spent, kernels, times, waits=waits)
+    return found | {"top": _top(run, found["kernels"])}
 
 
 def _told(spent: Spent, kernels: dict[str, Stopwatch], times: int, *, waits: bool) -> Document:
@@ -189,30 +189,31 @@ def _array_bytes(argument: object) -> int:
     return argument.nbytes if isinstance(argument, np.ndarray) else 0
 
 
-def _top(run: Callable[[], object]) -> list[Document]:
-    """Run once under cProfile, and return the functions with the largest share, what they call included."""
+def _top(run: Callable[[], object], kernels: dict[str, Document]) -> list[Document]:
+    """Run once under cProfile, and return what has the largest share, functions with what they call."""
     profiler = cProfile.Profile()
     profiler.enable()
     run()
     profiler.disable()
     stats = pstats.Stats(profiler)
     whole = max(stats.total_tt, 1e-12)  # type: ignore[attr-defined]
-    rows = sorted(stats.stats.items(), key=lambda item: -item[1][3])  # type: ignore[attr-defined]
-    named = (
+    rows = [
         {"where": where, "share": row[3] / whole, "own_share": row[2] / whole, "calls": row[1]}
-        for place, row in rows if (where := _where(place))
-    )  # fmt: skip
-    return list(itertools.islice(named, SHOWN))
+        for place, row in stats.stats.items() if (where := _where(place))  # type: ignore[attr-defined]
+    ]  # fmt: skip
+    rows += [
+        {"where": f"kernel {name}", "share": one["share"], "own_share": one["share"], "calls": round(one["calls"])}
+        for name, one in kernels.items()
+    ]
+    return sorted(rows, key=lambda row: -row["share"])[:SHOWN]
 
 
 def _where(place: tuple[str, int, str]) -> str:
-    """Write a place as a reader finds it; nothing for the benchmark's own frames."""
+    """Write a place as a reader finds it; nothing for kernels and the benchmark's own frames."""
     file, line, name = place
     path = pathlib.Path(file)
-    if path.is_relative_to(HERE) or "cProfile" in name or "_lsprof" in name:
+    if path.is_relative_to(HERE) or path.is_relative_to(KERNELS) or "cProfile" in name or "_lsprof" in name:
         return ""
-    if path.is_relative_to(KERNELS):
-        return f"kernel {name}"
     if file == "~":
         return name
     short = path.relative_to(HERE.parent.parent) if path.is_relative_to(HERE.parent) else pathlib.Path(*path.parts[-2:])

@@ -153,12 +153,25 @@ def ulog_verified_one(data, p, least, most):
 
 
 @kernel
+def ulog_inside_one(data, p, end, least, most):
+    """First place between `p` and `end` from which sound messages lead just to `end`; `end` if there is none."""
+    for q in range(p + HEADER, end):
+        r = q
+        while r < end and ulog_sound_one(data, r, least, most):
+            r = ulog_end_one(data, r)
+        if r == end:
+            return q
+    return end
+
+
+@kernel
 def scan_ulog(data, p, least, most, start, counts):
     """Index every sound message from `p` on that there is room for; return how many there are.
 
     Messages are believed as records are in `scan_dataflash`. One that is not sound (of a kind that is not known yet, of
-    data that nobody subscribed to) is stepped over whole if a sound one follows it. `counts` receives (bytes skipped,
-    runs of skipped bytes, bytes of a cut message at the end, messages stepped over).
+    data that nobody subscribed to) is stepped over whole if a sound one follows it; but if messages that lead to that
+    one lie inside it, its length is what is wrong, and they count. `counts` receives (bytes skipped, runs of skipped
+    bytes, bytes of a cut message at the end, messages stepped over).
     """
     n = data.shape[0]
     found = 0
@@ -185,8 +198,13 @@ def scan_ulog(data, p, least, most, start, counts):
                 cut = -1
                 continue
         elif chained and end > p + HEADER and ulog_sound_one(data, end, least, most):
-            counts[3] += 1
-            p = end
+            inside = ulog_inside_one(data, p, end, least, most)
+            if inside == end:
+                counts[3] += 1
+            else:
+                counts[0] += inside - p
+                counts[1] += 1
+            p = inside
             continue
         elif chained and end > n:
             cut = p

@@ -137,7 +137,7 @@ def _receiver(vehicle: Vehicle, values: NDArray[np.void], rows: Rows) -> Fixes:
     ellipsoid = bool(np.any((values["alt_ellipsoid"] != 0) & (values["alt_ellipsoid"] != values["alt"])))
     height = values["alt_ellipsoid" if ellipsoid else "alt"] * 1e-3
     time_us = vehicle.moment(values["time_usec"], rows)
-    good = (values["fix_type"] >= table.FIX_3D) & (~ellipsoid | (values["alt_ellipsoid"] != 0))
+    good = (values["fix_type"] >= table.FIX_3D) & ((values["alt_ellipsoid"] != 0) | (not ellipsoid))
     return Fixes(time_us, *_place(values), height, velocity, *accuracies, good, above_ellipsoid=ellipsoid)
 
 
