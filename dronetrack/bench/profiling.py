@@ -1,9 +1,9 @@
 """Where does the time go? A job run once more under the profiler, its kernels told from the Python around them.
 
-The functions with the largest share are cProfile's. It slows Python and not kernels, and from Python 3.12 on it does not
-see these, so shares of both come from a run of their own, in which a stopwatch stands in the place of each kernel. What
-of the processor's time is in kernels, in the system and in Python, what is waiting, and how fast arrays pass through
-the kernels beside what the memory gives, say together which limit the job runs into.
+The functions with the largest share are cProfile's. It slows Python and not kernels, and from Python 3.12 on it does
+not see these, so shares of both come from a run of their own, in which a stopwatch stands in the place of each kernel.
+What of the processor's time is in kernels, in the system and in Python, what is waiting, and how fast arrays pass
+through the kernels beside what the memory gives, say together which limit the job runs into.
 """
 
 import contextlib
