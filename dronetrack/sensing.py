@@ -144,12 +144,13 @@ class Correction:
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
 # (measured on two flights with an ArduPilot servo mount: 1.7 and 3.3 degrees on the median).
 SERVO_ERRORS = CameraErrors(pointing_std_deg=0.7, boresight_std_deg=2.5, boresight_time_s=20.0, timing_std_s=0.05)
-# The worse and the better of those two, the better with its lag registered (a median of 1.7 degrees over both axes is
-# 1.5 in each). Nothing smaller: sightings 50 ms apart foretell each other however long a mount errs, so they say how
-# fresh its noise is, but hardly how far it wanders.
+# The worse and the better of those two (a median of 1.7 degrees over both axes is 1.5 in each), and what is left of the
+# better where its lag is known. Nothing smaller: sightings 50 ms apart foretell each other however long a mount errs,
+# so they say how fresh its noise is, but hardly how far it wanders.
 SERVO_BUDGETS = (
     SERVO_ERRORS,
     CameraErrors(pointing_std_deg=0.3, boresight_std_deg=1.5, boresight_time_s=20.0),
+    CameraErrors(pointing_std_deg=0.3, boresight_std_deg=1.0, boresight_time_s=20.0),
 )
 
 

@@ -44,7 +44,9 @@ class Check:
     def line(self) -> str:
         stated = "".join(f"{one:>+9.1f}" for one in self.z)
         kind = "servo" if self.servo else "plain"
-        return f"  {self.drone:<10}{kind:<7}{self.frame:<16}{stated}   {self.sum_deg:+.2f} deg, {self.pitch_deg:+.2f} deg"
+        return (
+            f"  {self.drone:<10}{kind:<7}{self.frame:<16}{stated}   {self.sum_deg:+.2f} deg, {self.pitch_deg:+.2f} deg"
+        )
 
 
 def checks_of(score: Score) -> list[Check]:
@@ -58,7 +60,7 @@ def checks_of(score: Score) -> list[Check]:
 
 def truth_of(scenario: dict, name: str) -> tuple[np.ndarray, bool]:
     """Yaw, pitch, heading [deg] that put a drone right, latency [s]; and whether its mount is a servo's."""
-    code, camera, variant = name.split("-")[0], scenario["camera"], scenario.get("variant")
+    code, camera, variant = name.split("-", maxsplit=1)[0], scenario["camera"], scenario.get("variant")
     heading_deg = np.nan
     if variant:
         role = next(role for role, mine in variant["roles"].items() if mine == code)

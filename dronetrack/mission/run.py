@@ -25,6 +25,7 @@ from dronetrack.motion import ConstantVelocity
 from dronetrack.registration import Registration, register
 from dronetrack.sensing import (
     SERVO_BUDGETS,
+    SERVO_ERRORS,
     SERVO_FRAMES,
     CameraErrors,
     Correction,
@@ -248,12 +249,12 @@ def _fused(
 ) -> tuple[Track, Measurements, Operation | None]:
     """Filter with the cameras put right, then smooth with their angles open again: nothing is learnt twice.
 
-    How good a servo mount is, nobody says; of its budgets the one counts that foresaw the sightings best.
+    How good a servo mount is, nobody says; each of its budgets counts by how well it foresaw the sightings.
     """
     servo = [one.gimbal_frame in SERVO_FRAMES for one in found]
     doubts = [_doubt(drone, one) for drone, one in zip(drones, found, strict=True)]
     trials = SERVO_BUDGETS if any(servo) else SERVO_BUDGETS[:1]
-    best: tuple[float, Track, Measurements, _Followed] | None = None
+    tried: list[tuple[Track, Measurements, _Followed]] = []
     for budget in trials:
         budgets = [budget if mount else None for mount in servo]
         raw = merge(*followers, *_sense(what, drones, [one.correction for one in found], budgets, doubts))
@@ -271,18 +272,54 @@ def _fused(
         open_budgets = [one.open_budget(budget) for one, budget in zip(found, budgets, strict=True)]
         table = merge(*followers, *_sense(what, drones, [one.frame_and_clock for one in found], open_budgets, doubts))
         table = table.take(followed.permitted)
-        smoothed = smooth(filtered, measurements=table)
-        likelihood = smoothed.stats["smoothed"]["log_likelihood"]
-        if best is None or likelihood > best[0]:
-            best = likelihood, smoothed, table, followed
-    assert best is not None  # noqa: S101 - there is at least one trial
-    _, smoothed, table, followed = best
+        tried.append((smooth(filtered, measurements=table), table, followed))
+    _, table, followed = max(tried, key=lambda one: _foresight(one[0]))
+    smoothed = _mixed([one[0] for one in tried], table)
     if len(trials) > 1 and journal is not None:
         followed = _follow(what, border, followed.raw, journal)
     if followed.journal is not None:
         followed.journal.append_track(smoothed, {"made": "smoothed"})
         followed.journal.close()
     return smoothed, table, followed.operation
+
+
+def _foresight(smoothed: Track) -> float:
+    return float(smoothed.stats["smoothed"]["log_likelihood"]) if "smoothed" in smoothed.stats else -np.inf
+
+
+def _mixed(tracks: Sequence[Track], table: Measurements) -> Track:
+    """Return the best of several tracks of the same rows, mixed with those that foresaw the sightings nearly as well.
+
+    Where they differ, the mean lies between them and the covariance holds the difference. What tells the budgets of a
+    mount apart is how far it wanders, and all sightings within the time that its error lasts are one opinion of that.
+    """
+    best = max(tracks, key=_foresight)
+    sights = table.time_us[table.kind == LINE_OF_SIGHT]
+    if len(tracks) == 1 or not len(sights):
+        return best
+    worth = min(np.ptp(sights) * 1e-6 / (SERVO_ERRORS.boresight_time_s * len(sights)), 1.0)
+    weight = np.exp(worth * (np.array([_foresight(one) for one in tracks]) - _foresight(best)))
+    weight /= weight.sum()
+    states, covs = zip(*(_at_times(one, best) for one in tracks), strict=True)
+    state = np.einsum("k,kni->ni", weight, states)
+    cov = np.zeros_like(best.cov)
+    for share, each, its_cov in zip(weight, states, covs, strict=True):
+        off = each - state
+        cov += share * (its_cov + off[:, :, None] * off[:, None, :])
+    stats = {**best.stats, "smoothed": {**best.stats["smoothed"], "mount_budgets": weight.tolist()}}
+    return replace(best, state=state, cov=cov, stats=stats)
+
+
+def _at_times(one: Track, best: Track) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """State and covariance of a track at the times of the best one, whose own stand where it has none."""
+    if not len(one):
+        return best.state, best.cov
+    at = np.clip(np.searchsorted(one.time_us, best.time_us), 0, len(one) - 1)
+    there = one.time_us[at] == best.time_us
+    return (
+        np.where(there[:, None], one.state[at], best.state),
+        np.where(there[:, None, None], one.cov[at], best.cov),
+    )
 
 
 class _Followed(NamedTuple):

@@ -42,8 +42,8 @@ class Sighter:
     """One drone's sightings, and what is assumed of them.
 
     `start` and `std` (6,) are the constants (yaw, pitch, heading [rad], latency [s], scale, lag of the mount [s])
-    before the adjustment and their standard deviations, 0 for one that is not estimated; `noise_rad` is the fresh error per axis. `places` (n, 3)
-    ECEF are what the rows look at, where that is known; without them it is the path.
+    before the adjustment and their standard deviations, 0 for one that is not estimated; `noise_rad` is the fresh error
+    per axis. `places` (n, 3) ECEF are what the rows look at, where that is known; without them it is the path.
     """
 
     telemetry: Telemetry

@@ -11,7 +11,17 @@ from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import HEADING, LAG, LATENCY, N_CONSTANTS, PRIOR_NU, YAW, Adjustment, Fixes, Sighter
+from dronetrack.registration.adjustment import (
+    HEADING,
+    LAG,
+    LATENCY,
+    N_CONSTANTS,
+    PRIOR_NU,
+    YAW,
+    Adjustment,
+    Fixes,
+    Sighter,
+)
 from dronetrack.registration.frames import (
     correlation_factor,
     frame_prior,
@@ -45,7 +55,7 @@ Floats = NDArray[np.float64]
 SERVO_LAG_S, SERVO_LAG_STD_S = 0.1, 0.1
 LATENCY_LEAST_PRIOR_S = 0.03
 # Rows 50 ms apart, held or interpolated by whoever used them; and the shortest time over the link, which no log tells.
-LATENCY_FLOOR_S = 0.01
+LATENCY_FLOOR_S = 0.008
 # A servo follows slow motions later than quick ones; one delay for both is wrong by a part of itself, and what is not
 # in the lag comes into the latency.
 LAG_DOUBT, SERVO_LATENCY_FLOOR_S = 0.3, 0.015
@@ -79,9 +89,7 @@ class Priors:
             if not (np.isfinite(value) and value > 0.0):
                 raise InputError(f"{name} must be positive and finite; got {value}.")
 
-    def constants(
-        self, delay: tuple[float, float], frame: GimbalFrame, *, image: bool
-    ) -> tuple[Floats, Floats]:
+    def constants(self, delay: tuple[float, float], frame: GimbalFrame, *, image: bool) -> tuple[Floats, Floats]:
         """Constants (6,) before an adjustment and their standard deviations; no scale without an image.
 
         Only a servo mount lags behind what it reports: others report what they measure.
@@ -213,7 +221,8 @@ class Registration:
             f"latency {self.latency_s:.3f} +- {self.latency_std_s:.3f} s, "
             f"scale {self.scale:.4f} +- {self.scale_std:.4f}"
             + (f", lag {self.lag_s:.3f} +- {self.lag_std_s:.3f} s" if self.lag_std_s > 0.0 else "")
-            + f"; gimbal frame {self.gimbal_frame}" + (f" ({frames})" if frames else "")
+            + f"; gimbal frame {self.gimbal_frame}"
+            + (f" ({frames})" if frames else "")
         )
 
 
