@@ -244,9 +244,8 @@ def sightings(
     }
     if cooperative is not None:
         stats["gimbal_frame_check"] = check_gimbal_frame(telemetry, cooperative, gimbal_frame=gimbal_frame)
-    time_us, site, direction, turning, velocity, lagging = (
-        each[good] for each in (time_us, site, direction, turning, velocity, lagging)
-    )
+    time_us = time_us[good]
+    site, direction, turning, velocity, lagging = (each[good] for each in (site, direction, turning, velocity, lagging))
     timing_var_s2 = errors.timing_std_s**2 + delay_std**2
     if any(put_right.site_enu_m):
         lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)

@@ -13,7 +13,7 @@ frame      what the gimbal's angles were found to be relative to
 yaw pitch  boresight, heading, latency, and yaw + heading, which is what a log tells best: estimate less
 heading    truth over the stated standard deviation, and for the sum and the pitch in degrees too.
 latency    What the heading wanders within the log is no part of its truth; the stated deviation has to
-sum        hold it. Latency is that from image to message; no log tells the shortest time over the link.
+sum        hold it. Latency is true on another clock: its deviation is joined by that of the drone's own.
 in95       part of the truth inside the stated 95 % ellipse of the track [%]; honest is 92 to 98
 =========  ============================================================================================
 """
@@ -74,6 +74,7 @@ def check(one: Registration, truth: np.ndarray, servo: bool) -> Check:
     """Compare one registration with its truth (yaw, pitch, heading, latency)."""
     off = np.array([one.yaw_deg, one.pitch_deg, one.heading_deg, one.latency_s]) - truth
     std = np.sqrt(np.diag(one.cov)[:4])
+    std[3] = np.hypot(std[3], one.stats.get("clock_std_s", 0.0))
     sideways = np.array([1.0, 0.0, 1.0, 0.0, 0.0])
     sum_deg = off[0] + off[2]
     z = np.append(off / std, sum_deg / np.sqrt(sideways @ one.cov @ sideways))

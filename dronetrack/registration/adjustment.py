@@ -389,8 +389,8 @@ class Adjustment:
             good = np.flatnonzero(np.isfinite(axes_rate + mount_rate).all(axis=(1, 2)) & np.isfinite(site[:, 0]))
             lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site[good])
             up = np.ascontiguousarray(geodesy.enu_rotation(lat_deg, lon_deg)[:, 2])
-            table = (time_us, one.view.ray, site, axes, site_rate, axes_rate, mount_rate)
-            known = self._poses[number] = delays, (good, *(each[good] for each in table), up)
+            floats = (each[good] for each in (one.view.ray, site, axes, site_rate, axes_rate, mount_rate))
+            known = self._poses[number] = delays, (good, time_us[good], *floats, up)
             self._white.pop(number, None)
         before_s, lag_s = delays - known[0]
         rows, time_us, ray, site, axes, site_rate, axes_rate, mount_rate, up = known[1]
@@ -443,7 +443,9 @@ def _moving_axes(one: Sighter, time_us: Integers, lag_s: float) -> tuple[Floats,
     lagging = one.std[LAG] > 0.0
     pose_us = (time_us + (steps_us[[0, 1, 2, 0, 0]] if lagging else steps_us)[:, None]).ravel()
     mount_us = (time_us + (steps_us[[0, 1, 2, 1, 2]] if lagging else steps_us)[:, None]).ravel()
-    site, axes = camera_axes(one.telemetry, pose_us, one.frame, lag_s=lag_s + (pose_us - mount_us) * 1e-6)
+    site, axes = camera_axes(
+        one.telemetry, pose_us, one.frame, lag_s=np.asarray(lag_s + (pose_us - mount_us) * 1e-6, np.float64)
+    )
     site, axes = site.reshape(-1, len(time_us), 3), axes.reshape(-1, len(time_us), 3, 3)
     site_rate, axes_rate = ((each[2] - each[1]) / (2e-6 * HALF_US) for each in (site, axes))
     mount_rate = (axes[4] - axes[3]) / (2e-6 * HALF_US) if lagging else np.zeros_like(axes_rate)
