@@ -120,6 +120,8 @@ class Correction:
         Where the drone was, less where it said: east, north, up. [m]
     site_std_m : float
         Standard deviation of that per axis; NaN keeps the accuracy that the log states. [m]
+    lag_s, lag_std_s : float
+        By how much a mount stands behind the angles that it reports, and the standard deviation of that. [s]
     """
 
     yaw_deg: float = 0.0
@@ -135,16 +137,20 @@ class Correction:
     yaw_heading_cov_deg2: float = 0.0
     site_enu_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     site_std_m: float = float("nan")
+    lag_s: float = 0.0
+    lag_std_s: float = 0.0
 
 
 # A servo mount reports what it was told, not where it points; its error moves with the vehicle's roll and pitch
 # (measured on two flights with an ArduPilot servo mount: 1.7 and 3.3 degrees on the median).
 SERVO_ERRORS = CameraErrors(pointing_std_deg=0.7, boresight_std_deg=2.5, boresight_time_s=20.0, timing_std_s=0.05)
-# From one like that to one that does exactly what it is told.
+# The worse and the better of those two (a median of 1.7 degrees over both axes is 1.5 in each), and what is left of the
+# better where its lag is known. Nothing smaller: sightings 50 ms apart foretell each other however long a mount errs,
+# so they say how fresh its noise is, but hardly how far it wanders.
 SERVO_BUDGETS = (
     SERVO_ERRORS,
-    CameraErrors(pointing_std_deg=0.3, boresight_std_deg=1.0, boresight_time_s=20.0, timing_std_s=0.05),
-    CameraErrors(),
+    CameraErrors(pointing_std_deg=0.3, boresight_std_deg=1.5, boresight_time_s=20.0),
+    CameraErrors(pointing_std_deg=0.3, boresight_std_deg=1.0, boresight_time_s=20.0),
 )
 
 
@@ -220,8 +226,11 @@ def sightings(
     view = replace(view, ray=_corrected_rays(view.ray, put_right))
     delay, delay_std, delay_how = _latency(telemetry, view, gimbal_frame, latency_s, put_right)
     time_us = view.time_us - np.int64(round(delay * 1e6))
-    site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame)
-    direction, turning = (_headed(vectors, site, put_right.heading_deg) for vectors in (direction, turning))
+    site, direction, turning, velocity = _lines(telemetry, view, time_us, gimbal_frame, put_right.lag_s)
+    lagging = _lagging(telemetry, view, time_us, gimbal_frame, put_right)
+    direction, turning, lagging = (
+        _headed(vectors, site, put_right.heading_deg) for vectors in (direction, turning, lagging)
+    )
     good = ~np.isnan(direction[:, 0])
     name = _name_of(telemetry)
     stats: dict = {
@@ -235,20 +244,15 @@ def sightings(
     }
     if cooperative is not None:
         stats["gimbal_frame_check"] = check_gimbal_frame(telemetry, cooperative, gimbal_frame=gimbal_frame)
-    time_us, site, direction, turning, velocity = (
-        time_us[good],
-        site[good],
-        direction[good],
-        turning[good],
-        velocity[good],
-    )
+    time_us = time_us[good]
+    site, direction, turning, velocity, lagging = (each[good] for each in (site, direction, turning, velocity, lagging))
     timing_var_s2 = errors.timing_std_s**2 + delay_std**2
     if any(put_right.site_enu_m):
         lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
         site = site + geodesy.enu_vectors_to_ecef(np.tile(put_right.site_enu_m, (len(site), 1)), lat_deg, lon_deg)
     spread_rad2 = view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2
     constant_std_deg, boresight_std_deg = _lasting_errors(errors, put_right, site, direction)
-    cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning)
+    cov = spread_rad2 * (np.eye(3) - _outer(direction)) + timing_var_s2 * _outer(turning) + _outer(lagging)
     clock_std_s = telemetry.clock.std_s if np.isfinite(telemetry.clock.std_s) else 0.0
     site_cov = _position_cov(telemetry, time_us, site, errors)
     if np.isfinite(put_right.site_std_m):
@@ -521,22 +525,40 @@ def boresight_view(telemetry: Telemetry) -> View:
 
 
 def _lines(
-    telemetry: Telemetry, view: View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+    telemetry: Telemetry, view: View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame, lag_s: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Site, line of sight, its rate of turn with the camera [1/s] and the site's velocity, all ECEF; NaN = no pose."""
     half_us = 50_000
     before, after = (
-        _directions(telemetry, view.ray, time_us + shift, gimbal_frame)[1] for shift in (-half_us, half_us)
+        _directions(telemetry, view.ray, time_us + shift, gimbal_frame, lag_s)[1] for shift in (-half_us, half_us)
     )
-    site, direction = _directions(telemetry, view.ray, time_us, gimbal_frame)
+    site, direction = _directions(telemetry, view.ray, time_us, gimbal_frame, lag_s)
     earlier, later = (telemetry.pose_at(time_us + shift)[:3] for shift in (-half_us, half_us))
     turning = np.nan_to_num((after - before) / (2e-6 * half_us))
     velocity = (_ecef(*later) - _ecef(*earlier)) / (2e-6 * half_us)
     return site, direction, turning, np.nan_to_num(velocity)
 
 
+def _lagging(
+    telemetry: Telemetry, view: View, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame, put_right: Correction
+) -> Floats:
+    """By how much each line may be off because the lag of the mount is not quite known (n, 3), one sigma. [rad]"""
+    if put_right.lag_std_s == 0.0:
+        return np.zeros_like(view.ray)
+    half_s = 0.05
+    after, before = (
+        _directions(telemetry, view.ray, time_us, gimbal_frame, put_right.lag_s + shift)[1]
+        for shift in (-half_s, half_s)
+    )
+    return np.nan_to_num(after - before) * (put_right.lag_std_s / (2.0 * half_s))
+
+
 def camera_axes(
-    telemetry: Telemetry, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame = "auto"
+    telemetry: Telemetry,
+    time_us: NDArray[np.int64],
+    gimbal_frame: GimbalFrame = "auto",
+    *,
+    lag_s: float | Floats = 0.0,
 ) -> tuple[Floats, Floats]:
     """Where a drone was and how its camera was turned, as its log says.
 
@@ -548,6 +570,8 @@ def camera_axes(
         When. [us, UTC]
     gimbal_frame : {"auto", "levelled", "body", "earth", "body_quaternion"}, optional
         As in `sightings`.
+    lag_s : float or (n,) float64, optional
+        By how much the mount stands behind the angles that it reports; the vehicle under it does not. [s]
 
     Returns
     -------
@@ -556,24 +580,28 @@ def camera_axes(
     axes : (n, 3, 3) float64
         The camera's forward, right and down axes in ECEF, as columns; NaN where they are unknown.
     """
-    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, np.eye(3), time_us, gimbal_frame)
+    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, np.eye(3), time_us, gimbal_frame, lag_s)
     return site, np.stack([geodesy.ned_vectors_to_ecef(axis, lat_deg, lon_deg) for axis in ned], axis=2)
 
 
 def _directions(
-    telemetry: Telemetry, ray: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+    telemetry: Telemetry, ray: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame, lag_s: float = 0.0
 ) -> tuple[Floats, Floats]:
     """Site and line of sight in ECEF at given times; NaN where pose or gimbal are unknown."""
-    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, ray[None], time_us, gimbal_frame)
+    site, ned, lat_deg, lon_deg = _directions_ned(telemetry, ray[None], time_us, gimbal_frame, lag_s)
     return site, geodesy.ned_vectors_to_ecef(ned[0], lat_deg, lon_deg)
 
 
 def _directions_ned(
-    telemetry: Telemetry, rays: Floats, time_us: NDArray[np.int64], gimbal_frame: GimbalFrame
+    telemetry: Telemetry,
+    rays: Floats,
+    time_us: NDArray[np.int64],
+    gimbal_frame: GimbalFrame,
+    lag_s: float | Floats,
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Site in ECEF, directions (k, n, 3) north-east-down of k rays each, (n, 3) or one for all, and where."""
     lat_deg, lon_deg, alt_hae_m, attitude = telemetry.pose_at(time_us)
-    gimbal, flags = telemetry.gimbal_at(time_us)
+    gimbal, flags = telemetry.gimbal_at(time_us - np.rint(np.asarray(lag_s) * 1e6).astype(np.int64))
     servo = gimbal_frame == "body" and telemetry.autopilot == ARDUPILOT
     code = kernels.SERVO if servo else FRAME_CODES[gimbal_frame]
     ned = np.empty((len(rays), len(time_us), 3))
@@ -640,10 +668,12 @@ def _latency(
         return 0.0, 0.0, "stamped"
     if correction.latency_s is not None and np.isfinite(correction.latency_std_s):
         return correction.latency_s, correction.latency_std_s, "registered"
-    return estimate_latency(telemetry, view, gimbal_frame)
+    return estimate_latency(telemetry, view, gimbal_frame, correction.lag_s)
 
 
-def estimate_latency(telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame) -> tuple[float, float, str]:
+def estimate_latency(
+    telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame, lag_s: float = 0.0
+) -> tuple[float, float, str]:
     """Find the delay at which the camera's own motion cancels best out of the lines of sight.
 
     With the right delay the direction to the target is as smooth as the target's motion and the pixel noise allow;
@@ -654,12 +684,12 @@ def estimate_latency(telemetry: Telemetry, view: View, gimbal_frame: GimbalFrame
     even = (step_s[1:] < 0.5) & (step_s[:-1] < 0.5) & (step_s[1:] > 0.01) & (step_s[:-1] > 0.01)
     if even.sum() < 80:
         return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (too few sightings to estimate)"
-    coarse = _roughness(telemetry, view, gimbal_frame, LATENCY_COARSE_S, step_s, even)
+    coarse = _roughness(telemetry, view, gimbal_frame, lag_s, LATENCY_COARSE_S, step_s, even)
     whole = np.median(coarse, axis=1) if coarse.shape[1] else np.ones(len(LATENCY_COARSE_S))
     if coarse.shape[1] < 80 or whole.min() > LATENCY_DEPTH * whole.max():
         return LATENCY_TYPICAL_S, LATENCY_TYPICAL_STD_S, "typical (the camera moved too little to estimate)"
     delays = np.maximum(LATENCY_COARSE_S[_first_valley(whole)] + LATENCY_FINE_S, 0.0)
-    fine = _roughness(telemetry, view, gimbal_frame, delays, step_s, even)
+    fine = _roughness(telemetry, view, gimbal_frame, lag_s, delays, step_s, even)
     parts = np.array([_lowest(delays, np.median(part, axis=1)) for part in np.array_split(fine, 8, axis=1)])
     spread = 1.4826 * float(np.median(np.abs(parts - np.median(parts)))) / np.sqrt(len(parts))
     return _lowest(delays, np.median(fine, axis=1)), max(spread, 0.005), "estimated"
@@ -669,6 +699,7 @@ def _roughness(
     telemetry: Telemetry,
     view: View,
     gimbal_frame: GimbalFrame,
+    lag_s: float,
     delays_s: Floats,
     step_s: Floats,
     even: NDArray[np.bool_],
@@ -677,7 +708,7 @@ def _roughness(
     rough = np.empty((len(delays_s), int(even.sum())))
     for row, delay in enumerate(delays_s):
         time_us = view.time_us - np.int64(round(delay * 1e6))
-        direction = _directions(telemetry, view.ray, time_us, gimbal_frame)[1]
+        direction = _directions(telemetry, view.ray, time_us, gimbal_frame, lag_s)[1]
         rates = np.diff(direction, axis=0) / np.maximum(step_s, 1e-3)[:, None]
         rough[row] = np.linalg.norm(np.diff(rates, axis=0)[even], axis=1)
     return rough[:, ~np.isnan(rough).any(axis=0)]

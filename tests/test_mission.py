@@ -1,17 +1,22 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from flights import GROUND_MSL_M, fly
 
 from dronetrack import geodesy, track
 from dronetrack.errors import DronetrackError, FormatError, InputError
 from dronetrack.handover import replay
 from dronetrack.journal import read_journal, verify_journal
 from dronetrack.measurements import merge
-from dronetrack.mission import fuse, read_mission
-from dronetrack.sensing import FRAME_CODES
+from dronetrack.mission import fuse, read_mission, run
+from dronetrack.registration import Registration
+from dronetrack.sensing import FRAME_CODES, Correction, ground_heights, sightings
+from dronetrack.smoothing import smooth
+from dronetrack.telemetry import GeoTarget
 
 HEAD = '[mission]\nname = "test"\nterrain_msl_m = 84.0\n'
 DRONE = '[[drone]]\nid = "D"\nauthority = "HU"\nlog = "d.tlog"\n'
@@ -373,3 +378,53 @@ def test_an_exercise_that_nobody_tuned_for_is_followed_over_the_border(
     crossed = json.loads((tmp_path / "scenario.json").read_text())["border_crossings"]["target"][0]["time_unix"]
     assert len(fusion.crossings) == 1
     assert abs(fusion.crossings.time_us[0] * 1e-6 - crossed) < max(1.0, 3.0 * fusion.crossings.time_std_s[0])
+
+
+# --- what counts how much
+
+
+def seen_from(heading_deg, inherits):
+    """A drone whose heading is off, its own computed places, and its registration."""
+    log, _, _ = fly(30.0)
+    lines = sightings(log, latency_s=0.0, correction=Correction() if inherits else Correction(heading_deg=heading_deg))
+    place = ground_heights(lines, GROUND_MSL_M)
+    lat_deg, lon_deg, alt_hae_m = geodesy.ecef_to_geodetic(place.z)
+    n = len(lat_deg)
+    blank = np.full(n, np.nan)
+    targets = GeoTarget(
+        place.time_us, place.time_us, np.ones(n, np.int16), lat_deg, lon_deg, alt_hae_m, np.full(n, 4.5), blank,
+        np.full((n, 3), np.nan), blank,
+    )  # fmt: skip
+    found = Registration("D", 0.0, 0.0, heading_deg, 0.0, 1.0, *5 * (0.1,), np.eye(5), "levelled", {})
+    return replace(log, geo_target=targets), found
+
+
+@pytest.mark.parametrize(("heading_deg", "inherits", "doubted"), [(3, True, True), (3, False, False), (0, True, False)])
+def test_places_from_a_pose_that_was_found_wrong_are_hardly_believed(heading_deg, inherits, doubted):
+    doubt = run._doubt(*seen_from(heading_deg, inherits))
+    assert doubt == (run.SAME_POSE_DOUBT if doubted else run.SAME_OPINION_DOUBT)
+
+
+def test_tracks_that_foresaw_nearly_alike_are_mixed_with_what_is_between_them():
+    log, _, _ = fly(30.0)
+    table = sightings(log, latency_s=0.0, terrain=GROUND_MSL_M)
+    one = smooth(track(table))
+    likelihood = one.stats["smoothed"]["log_likelihood"]
+
+    def moved(by_m, less):
+        state = one.state.copy()
+        state[:, 0] += by_m
+        return replace(one, state=state, stats={"smoothed": {"log_likelihood": likelihood - less}})
+
+    alike = run._mixed([one, moved(4.0, 0.0)], table)
+    np.testing.assert_allclose(alike.state[:, 0], one.state[:, 0] + 2.0)
+    np.testing.assert_allclose(alike.cov[:, 0, 0], one.cov[:, 0, 0] + 4.0)  # 2 m on either side
+    worse = run._mixed([moved(4.0, 1e5), one], table)
+    np.testing.assert_allclose(worse.state, one.state)
+    np.testing.assert_allclose(worse.cov, one.cov)
+    assert alike.stats["smoothed"]["mount_budgets"] == pytest.approx([0.5, 0.5])
+    # One row less is no reason not to mix the others.
+    shorter = moved(4.0, 0.0).take(np.arange(len(one)) != 5)
+    mixed = run._mixed([one, shorter], table)
+    assert mixed.state[5, 0] == one.state[5, 0]
+    assert mixed.state[6, 0] == pytest.approx(one.state[6, 0] + 2.0)

@@ -14,7 +14,7 @@ from dronetrack.measurements import HEIGHT
 from dronetrack.mission import read_mission
 from dronetrack.motion import ConstantVelocity
 from dronetrack.registration import Priors, Registration, register, register_to_places
-from dronetrack.registration.adjustment import Adjustment, Fixes, Knots
+from dronetrack.registration.adjustment import LATENCY, N_CONSTANTS, Adjustment, Fixes, Knots
 from dronetrack.registration.frames import correlation_factor, frame_prior
 from dronetrack.sensing import CameraErrors, Correction, ground_heights, sightings
 from dronetrack.telemetry import Telemetry
@@ -27,6 +27,11 @@ def off_deg(lines, truth):
     sight = truth - lines.site_ecef_m
     sight /= np.linalg.norm(sight, axis=1, keepdims=True)
     return np.degrees(np.linalg.norm(np.cross(lines.z, sight), axis=1))
+
+
+def lagging(log, lag_s):
+    """Return the log of a mount that reaches the angles which it reports only later."""
+    return replace(log, gimbal=replace(log.gimbal, time_us=log.gimbal.time_us - round(1e6 * lag_s)))
 
 
 def truth_at(time_us):
@@ -77,6 +82,21 @@ def test_a_given_frame_and_latency_stand_above_a_correction():
     assert np.median(off_deg(sightings(log, gimbal_frame="body", latency_s=0.0, correction=put_right), truth)) < 0.05
 
 
+def test_a_lag_puts_the_mount_where_it_stood_and_its_doubt_into_the_lines():
+    log, _, truth = fly(20.0, frame="body", servo=True)
+    log = lagging(log, 0.15)
+    lines = [
+        sightings(log, latency_s=0.0, gimbal_frame="body", correction=Correction(lag_s=lag_s, lag_std_s=std_s))
+        for lag_s, std_s in ((0.0, 0.0), (0.15, 0.0), (0.15, 0.05))
+    ]
+    inside = slice(10, -10)  # the log of the mount ends before its images
+    off = [np.median(off_deg(each, truth[: len(each)])[inside]) for each in lines]
+    assert off[1] < 0.1 * off[0]
+    grown = np.trace(lines[2].cov, axis1=1, axis2=2) / np.trace(lines[1].cov, axis1=1, axis2=2)
+    assert np.all(grown >= 1.0)
+    assert np.median(grown) > 1.01
+
+
 # --- the adjustment
 
 
@@ -119,14 +139,14 @@ def test_the_derivatives_are_those_of_the_residuals(rng):
     )
     fit = Adjustment(knots, start, [sighter], [], None, ConstantVelocity())
     sights = fit.sights(0)
-    for constant in range(4):
-        step = np.array([1e-5, 1e-5, 1e-5, 1e-3, 0.0])[constant]
+    for constant in range(LATENCY + 1):
+        step = 1e-3 if constant == LATENCY else 1e-5
         fit.border[0, constant] += step
         # Residual is observed less expected: its change is minus the derivative.
         change = -(fit.sights(0).residual - sights.residual) / step
         fit.border[0, constant] -= step
-        scale = np.abs(sights.jac[:, :, -5 + constant]).max()
-        np.testing.assert_allclose(change, sights.jac[:, :, -5 + constant], atol=0.03 * scale)
+        by_this = sights.jac[:, :, constant - N_CONSTANTS]
+        np.testing.assert_allclose(change, by_this, atol=0.03 * np.abs(by_this).max())
 
 
 def test_correlated_residuals_count_less(rng):
@@ -145,6 +165,33 @@ def test_the_latency_is_found_within_its_error(rng, latency_s):
     (found,) = register([log], terrain=GROUND_MSL_M, gimbal_frame="levelled")
     assert found.latency_std_s < 0.02
     assert found.latency_s == pytest.approx(latency_s, abs=3.0 * found.latency_std_s)
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.15])
+def test_the_lag_of_a_servo_mount_is_not_taken_for_latency(rng, lag_s):
+    log, _, _ = fly(90.0, frame="body", servo=True, errors=SEEN, rng=rng)
+    (found,) = register([lagging(log, lag_s)], terrain=GROUND_MSL_M, gimbal_frame="body")
+    assert found.lag_s == pytest.approx(lag_s, abs=max(3.0 * found.lag_std_s, 0.01))
+    assert found.latency_s == pytest.approx(SEEN.latency_s, abs=2.0 * found.latency_std_s)
+    assert found.latency_std_s < 0.02
+    assert found.correction.lag_s == found.frame_and_clock.lag_s == found.lag_s
+
+
+def test_only_a_servo_mount_lags(rng):
+    log, _, _ = fly(60.0, errors=SEEN, rng=rng)
+    (found,) = register([log], terrain=GROUND_MSL_M, gimbal_frame="levelled")
+    assert (found.lag_s, found.lag_std_s) == (0.0, 0.0)
+
+
+def test_a_servo_mount_is_never_taken_for_quieter_than_stated(rng):
+    """The path follows errors that last, so small residuals prove nothing; a measured attitude may be quiet."""
+    noise = {}
+    for frame in ("levelled", "body"):
+        log, _, _ = fly(60.0, frame=frame, servo=frame == "body", errors=SEEN, rng=rng)
+        (found,) = register([log], terrain=GROUND_MSL_M, gimbal_frame=frame)
+        noise[frame] = found.stats["noise_over_stated"]
+    assert noise["levelled"] < 1.0
+    assert noise["body"] == 1.0
 
 
 def test_a_cooperative_unit_tells_constant_errors_within_their_stated_ones(rng):

@@ -10,6 +10,7 @@ import pytest
 from dronetrack import Border, geodesy, read_telemetry, read_units
 from dronetrack.mavlink import read_log_info
 from dronetrack.measurements import HEIGHT
+from dronetrack.registration import Registration
 from dronetrack.sensing import sightings
 
 TOOLS = pathlib.Path(__file__).parent.parent / "tools"
@@ -38,6 +39,7 @@ def load(name):
 
 variants = load("make_variant")
 scorer = load("score_mission")
+checker = load("check_registration")
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +286,24 @@ def test_a_variant_can_be_scored(make):
     assert score.name in score.line()
     assert "camera" in score.detail()
     assert json.loads((folder / "scenario.json").read_text())["variant"]["place"] == "mehkerek_salonta"
+
+
+def test_a_registration_is_checked_against_what_was_drawn():
+    scenario = {
+        "camera": {"latency_s": {"HU": [0.2, 0.3]}, "boresight_yaw_pitch_deg": {"HU": [0.5, -0.2]},
+                   "gimbal_attitude_truth": {"HU": "quaternion"}},
+        "variant": {"roles": {"first": "HU"}, "faults": {"drones": {"first": {"heading_deg": 3.0}}}},
+    }  # fmt: skip
+    truth, servo = checker.truth_of(scenario, "HU-D1")
+    np.testing.assert_allclose(truth, [0.5, -0.2, -3.0, 0.25])
+    assert servo
+    cov = np.diag([0.1, 0.1, 0.2, 0.01, 0.01]) ** 2
+    cov[0, 2] = cov[2, 0] = -0.9 * 0.1 * 0.2
+    found = Registration("HU-D1", 0.6, -0.4, -3.2, 0.26, 1.0, 0.1, 0.1, 0.2, 0.01, 0.01, cov, "body", {})
+    one = checker.check(found, truth, servo)
+    np.testing.assert_allclose(one.z, [1.0, -2.0, -1.0, 1.0, -0.1 / np.sqrt(0.01 + 0.04 - 0.036)])
+    assert (one.sum_deg, one.pitch_deg) == pytest.approx((-0.1, -0.2))
+    assert "servo" in one.line()
+    assert checker.summary("servo", [one, one]).split()[4] == "1.00"
+    # Nothing is known of the heading in a recording.
+    assert np.isnan(checker.truth_of({"camera": scenario["camera"]}, "HU-D1")[0][2])

@@ -6,7 +6,8 @@ band (k, size)       unknowns at each knot: the path, as ECEF about `origin`, th
 wanders              for heading, boresight, site: column of its first unknown, and how many (0 = it does not wander)
 seconds              times in knots since the first one; a cubic B-spline carries the path, lines carry what wanders
 ray, axes, site      rays (forward, right, down), camera axes in ECEF as columns, where the drone is; `_rate`: per s
-constants            yaw, pitch, heading [rad], latency [s], scale
+mount_rate           that part of `axes_rate` which is the gimbal's own, without the vehicle's
+constants            yaw, pitch, heading [rad], latency [s], scale, lag of the mount behind what it reports [s]
 white (n, 3)         root of a row's information, lower triangular, before its noise is found louder than stated
 
 Legend of the normal equations
@@ -25,7 +26,7 @@ import numpy as np
 
 from dronetrack.kernels import kernel
 
-YAW, PITCH, HEADING, LATENCY, SCALE = 0, 1, 2, 3, 4
+YAW, PITCH, HEADING, LATENCY, SCALE, LAG = 0, 1, 2, 3, 4, 5
 
 
 @kernel
@@ -115,6 +116,7 @@ def sights_rows(
     axes,
     site_rate,
     axes_rate,
+    mount_rate,
     up,
     places,
     constants,
@@ -127,7 +129,7 @@ def sights_rows(
     jac,
     residual,
 ):
-    """Linearise lines of sight: fill columns (n, k), jac (n, 2, k + 5) and the whitened residual (n, 2).
+    """Linearise lines of sight: fill columns (n, k), jac (n, 2, k + 6) and the whitened residual (n, 2).
 
     `white` is worked out anew where `fresh`, else taken as it is; `loud` is the variance of the noise over the stated
     one. Rows look at `places` (n, 3) where there are any, else at the path. Returns the sum of log det white.
@@ -224,6 +226,9 @@ def sights_rows(
         around = cross_one(direction, axis)
         jac[i, 0, k + HEADING], jac[i, 1, k + HEADING] = whitened_one(W, dot_one(one, around), dot_one(two, around))
         jac[i, 0, k + LATENCY], jac[i, 1, k + LATENCY] = whitened_one(W, by_time[0], by_time[1])
+        # Where the mount stood a moment before; the vehicle under it is known now.
+        mounted = turned_one(axis, cos_h, sin_h, out_one(mount_rate[i], turned))
+        jac[i, 0, k + LAG], jac[i, 1, k + LAG] = whitened_one(W, -dot_one(one, mounted), -dot_one(two, mounted))
         x, y = whitened_one(W, dot_one(one, direction), dot_one(two, direction))
         residual[i, 0], residual[i, 1] = -x, -y
         # The unknowns of the knots: the path, then heading, boresight and site.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dronetrack import geodesy
 from dronetrack.border import Border, Crossings
 from dronetrack.errors import InputError
 from dronetrack.filtering import track
@@ -24,6 +25,7 @@ from dronetrack.motion import ConstantVelocity
 from dronetrack.registration import Registration, register
 from dronetrack.sensing import (
     SERVO_BUDGETS,
+    SERVO_ERRORS,
     SERVO_FRAMES,
     CameraErrors,
     Correction,
@@ -42,6 +44,7 @@ Finish = Callable[[], object]
 
 RECORD_GROUP_US = 60_000_000  # offline nobody waits for the disk every second of the data
 SAME_OPINION_US, SAME_OPINION_DOUBT = 2_000_000, 4.0
+SAME_POSE_DEG, SAME_POSE_DOUBT, FEWEST_PLACES = 1.0, 100.0, 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,14 +249,15 @@ def _fused(
 ) -> tuple[Track, Measurements, Operation | None]:
     """Filter with the cameras put right, then smooth with their angles open again: nothing is learnt twice.
 
-    How good a servo mount is, nobody says; of its budgets the one counts that foresaw the sightings best.
+    How good a servo mount is, nobody says; each of its budgets counts by how well it foresaw the sightings.
     """
     servo = [one.gimbal_frame in SERVO_FRAMES for one in found]
+    doubts = [_doubt(drone, one) for drone, one in zip(drones, found, strict=True)]
     trials = SERVO_BUDGETS if any(servo) else SERVO_BUDGETS[:1]
-    best: tuple[float, Track, Measurements, _Followed] | None = None
+    tried: list[tuple[Track, Measurements, _Followed]] = []
     for budget in trials:
         budgets = [budget if mount else None for mount in servo]
-        raw = merge(*followers, *_sense(what, drones, [one.correction for one in found], budgets))
+        raw = merge(*followers, *_sense(what, drones, [one.correction for one in found], budgets, doubts))
         if not np.any(raw.kind == LINE_OF_SIGHT) and not any(s.starts_tracks for s in raw.sensors):
             raise InputError(f"{what.name}: no drone sighted anything; there is no target to track.")
         # Only what is kept goes on the record; of one trial that is known before.
@@ -266,20 +270,56 @@ def _fused(
                 f"{what.name}: {what_of} fixes a place on the ground; give terrain_msl_m or terrain in [mission]."
             )
         open_budgets = [one.open_budget(budget) for one, budget in zip(found, budgets, strict=True)]
-        table = merge(*followers, *_sense(what, drones, [one.frame_and_clock for one in found], open_budgets))
+        table = merge(*followers, *_sense(what, drones, [one.frame_and_clock for one in found], open_budgets, doubts))
         table = table.take(followed.permitted)
-        smoothed = smooth(filtered, measurements=table)
-        likelihood = smoothed.stats["smoothed"]["log_likelihood"]
-        if best is None or likelihood > best[0]:
-            best = likelihood, smoothed, table, followed
-    assert best is not None  # noqa: S101 - there is at least one trial
-    _, smoothed, table, followed = best
+        tried.append((smooth(filtered, measurements=table), table, followed))
+    _, table, followed = max(tried, key=lambda one: _foresight(one[0]))
+    smoothed = _mixed([one[0] for one in tried], table)
     if len(trials) > 1 and journal is not None:
         followed = _follow(what, border, followed.raw, journal)
     if followed.journal is not None:
         followed.journal.append_track(smoothed, {"made": "smoothed"})
         followed.journal.close()
     return smoothed, table, followed.operation
+
+
+def _foresight(smoothed: Track) -> float:
+    return float(smoothed.stats["smoothed"]["log_likelihood"]) if "smoothed" in smoothed.stats else -np.inf
+
+
+def _mixed(tracks: Sequence[Track], table: Measurements) -> Track:
+    """Return the best of several tracks of the same rows, mixed with those that foresaw the sightings nearly as well.
+
+    Where they differ, the mean lies between them and the covariance holds the difference. What tells the budgets of a
+    mount apart is how far it wanders, and all sightings within the time that its error lasts are one opinion of that.
+    """
+    best = max(tracks, key=_foresight)
+    sights = table.time_us[table.kind == LINE_OF_SIGHT]
+    if len(tracks) == 1 or not len(sights):
+        return best
+    worth = min(np.ptp(sights) * 1e-6 / (SERVO_ERRORS.boresight_time_s * len(sights)), 1.0)
+    weight = np.exp(worth * (np.array([_foresight(one) for one in tracks]) - _foresight(best)))
+    weight /= weight.sum()
+    states, covs = zip(*(_at_times(one, best) for one in tracks), strict=True)
+    state = np.einsum("k,kni->ni", weight, states)
+    cov = np.zeros_like(best.cov)
+    for share, each, its_cov in zip(weight, states, covs, strict=True):
+        off = each - state
+        cov += share * (its_cov + off[:, :, None] * off[:, None, :])
+    stats = {**best.stats, "smoothed": {**best.stats["smoothed"], "mount_budgets": weight.tolist()}}
+    return replace(best, state=state, cov=cov, stats=stats)
+
+
+def _at_times(one: Track, best: Track) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """State and covariance of a track at the times of the best one, whose own stand where it has none."""
+    if not len(one):
+        return best.state, best.cov
+    at = np.clip(np.searchsorted(one.time_us, best.time_us), 0, len(one) - 1)
+    there = one.time_us[at] == best.time_us
+    return (
+        np.where(there[:, None], one.state[at], best.state),
+        np.where(there[:, None, None], one.cov[at], best.cov),
+    )
 
 
 class _Followed(NamedTuple):
@@ -329,10 +369,13 @@ def _sense(
     drones: list[Telemetry],
     corrections: Sequence[Correction],
     budgets: Sequence[CameraErrors | None],
+    doubts: Sequence[float],
 ) -> list[Measurements]:
     """Everything the drones measured, put right."""
     batches = []
-    for entry, telemetry, correction, budget in zip(what.drones, drones, corrections, budgets, strict=True):
+    for entry, telemetry, correction, budget, doubt in zip(
+        what.drones, drones, corrections, budgets, doubts, strict=True
+    ):
         lines = sightings(
             telemetry,
             terrain=what.terrain,
@@ -345,11 +388,39 @@ def _sense(
         batches.append(lines)
         if len(telemetry.geo_target):
             delay = lines.stats[f"{entry.id} camera"]["latency_s"]
-            batches.append(_doubted(geo_targets(telemetry, latency_s=delay, authority=entry.authority), lines))
+            batches.append(_doubted(geo_targets(telemetry, latency_s=delay, authority=entry.authority), lines, doubt))
     return batches
 
 
-def _doubted(places: Measurements, lines: Measurements) -> Measurements:
+def _doubt(telemetry: Telemetry, found: Registration) -> float:
+    """How much more variance the places that a camera computed have, beside its own sightings.
+
+    Where the sightings are found turned by degrees, and the places lie where the sightings pointed before that was
+    put right, both come from one wrong pose: the places say nothing new, and would say it against the correction.
+    """
+    turn_deg = found.yaw_deg + found.heading_deg
+    if abs(turn_deg) < SAME_POSE_DEG or not len(telemetry.geo_target):
+        return SAME_OPINION_DOUBT
+    places = geo_targets(telemetry, latency_s=found.latency_s)
+    lines = sightings(telemetry, correction=found.frame_and_clock)
+    if not len(lines):
+        return SAME_OPINION_DOUBT
+    at = np.clip(np.searchsorted(lines.time_us, places.time_us), 0, len(lines) - 1)
+    near = np.abs(lines.time_us[at] - places.time_us) < SAME_OPINION_US // 10
+    site, at = lines.site_ecef_m[at[near]], at[near]
+    lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site)
+    to_place, to_target = (
+        geodesy.ecef_vectors_to_enu(each, lat_deg, lon_deg) for each in (places.z[near] - site, lines.z[at])
+    )
+    bearing_deg = np.degrees([np.arctan2(each[:, 0], each[:, 1]) for each in (to_place, to_target)])
+    beside_deg = (bearing_deg[0] - bearing_deg[1] + 180.0) % 360.0 - 180.0
+    if len(beside_deg) < FEWEST_PLACES:
+        return SAME_OPINION_DOUBT
+    beside = float(np.median(beside_deg))
+    return SAME_POSE_DOUBT if abs(beside) < abs(beside - turn_deg) else SAME_OPINION_DOUBT
+
+
+def _doubted(places: Measurements, lines: Measurements, doubt: float) -> Measurements:
     """Believe places that a camera computed less where it has sightings too: both rest on one pose, errors and all."""
     seen = lines.time_us[lines.kind == LINE_OF_SIGHT]
     if not len(seen):
@@ -359,8 +430,9 @@ def _doubted(places: Measurements, lines: Measurements) -> Measurements:
         np.abs(seen[np.minimum(after, len(seen) - 1)] - places.time_us),
         np.abs(places.time_us - seen[np.maximum(after - 1, 0)]),
     )
-    doubt = np.where(gap > SAME_OPINION_US, 1.0, SAME_OPINION_DOUBT)[:, None, None]
-    return replace(places, cov=doubt * places.cov, site_cov=doubt * places.site_cov)
+    own = doubt if doubt > SAME_OPINION_DOUBT else 1.0  # of a wrong pose also where nothing was seen
+    factor = np.where(gap > SAME_OPINION_US, own, doubt)[:, None, None]
+    return replace(places, cov=factor * places.cov, site_cov=factor * places.site_cov)
 
 
 def _tell_of_drones(

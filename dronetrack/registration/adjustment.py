@@ -24,8 +24,8 @@ Integers = NDArray[np.int64]
 Path = tuple[Floats, Floats]  # origin ECEF, spline coefficients (knots, 3) about it
 Rows = tuple[Integers, Integers, Floats, Floats]  # columns in the band, in the border, derivatives, whitened residual
 
-YAW, PITCH, HEADING, LATENCY, SCALE = range(5)
-N_CONSTANTS = 5
+YAW, PITCH, HEADING, LATENCY, SCALE, LAG = range(6)
+N_CONSTANTS = 6
 
 STUDENT_NU = 4.0  # a sighting's error has heavy tails: wrong latches are far, not rare
 PRIOR_NU = 3.0  # so has a heading: most compasses are a degree off, some are five
@@ -41,9 +41,9 @@ NOISE_LIMITS = (0.1, 1e5)
 class Sighter:
     """One drone's sightings, and what is assumed of them.
 
-    `start` and `std` (5,) are the constants (yaw, pitch, heading [rad], latency [s], scale) before the adjustment and
-    their standard deviations, 0 for one that is not estimated; `noise_rad` is the fresh error per axis. `places` (n, 3)
-    ECEF are what the rows look at, where that is known; without them it is the path.
+    `start` and `std` (6,) are the constants (yaw, pitch, heading [rad], latency [s], scale, lag of the mount [s])
+    before the adjustment and their standard deviations, 0 for one that is not estimated; `noise_rad` is the fresh error
+    per axis. `places` (n, 3) ECEF are what the rows look at, where that is known; without them it is the path.
     """
 
     telemetry: Telemetry
@@ -126,7 +126,7 @@ class Knots:
 class Adjustment:
     """The unknowns, the rows that bind them, and Gauss-Newton steps over both.
 
-    `band` (knots, unknowns at each) holds the path as ECEF about `origin`, then what wanders; `border` (drones, 5)
+    `band` (knots, unknowns at each) holds the path as ECEF about `origin`, then what wanders; `border` (drones, 6)
     holds the constants.
     """
 
@@ -257,7 +257,9 @@ class Adjustment:
         """Bring the noise of each drone's sightings to what their residuals say.
 
         The path follows some of the noise: the rows are worth as many less as the log determinant of its information
-        grows by with that of the rows.
+        grows by with that of the rows. Errors of a servo mount last for a second or two, where its lag meets the
+        vehicle's lean, and for as long the path can turn: what it follows of them is no measure of what they are, so
+        a mount is never taken for quieter than stated.
         """
         blocks = self._linearised()
         before = _log_det(self._normal(blocks)[0])
@@ -267,7 +269,8 @@ class Adjustment:
             after = _log_det(self._normal([*blocks[:number], louder, *blocks[number + 1 :]])[0])
             free = max(residual.size - (before - after) / np.log(NOISE_STEP), 0.1 * residual.size)
             squares = float(np.sum(residual**2))
-            self.noise[number] = np.clip(noise * squares / free, *NOISE_LIMITS)
+            least = 1.0 if self.boresight[number].count else NOISE_LIMITS[0]
+            self.noise[number] = np.clip(noise * squares / free, least, NOISE_LIMITS[1])
 
     def _normal(self, blocks: list[Rows]) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the root of the band's information, the rest of the normal equations, and their right-hand side."""
@@ -335,7 +338,7 @@ class Adjustment:
     def sights(self, number: int) -> Sights:
         """Linearise one drone's lines of sight: what the camera says, less where the path is."""
         one, knots = self.sighters[number], self.knots
-        rows, time_us, ray, site, axes, site_rate, axes_rate, up = self._posed(number)
+        rows, time_us, ray, site, axes, site_rate, axes_rate, mount_rate, up = self._posed(number)
         wanders = [self.heading[number], self.boresight[number], self.site[number]]
         n, k = len(rows), 12 + 2 * sum(each.count for each in wanders)
         white = self._white.get(number)
@@ -356,6 +359,7 @@ class Adjustment:
             axes,
             site_rate,
             axes_rate,
+            mount_rate,
             up,
             np.zeros((0, 3)) if one.places is None else one.places[rows],
             self.border[number],
@@ -372,30 +376,27 @@ class Adjustment:
         border = np.ascontiguousarray(np.broadcast_to(border, (n, N_CONSTANTS)))
         return Sights(columns, border, jac, residual, time_us, log_density)
 
-    def _posed(self, number: int) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats, Floats, Floats]:
+    def _posed(self, number: int) -> tuple[Integers, Integers, Floats, Floats, Floats, Floats, Floats, Floats, Floats]:
         """Row and time of each image, its ray, the drone's site and camera axes then with their rates, and the up.
 
-        The log is asked again where the latency has moved by more than what linear motion bridges.
+        The log is asked again where latency or lag have moved by more than what linear motion bridges.
         """
-        one, latency = self.sighters[number], self.border[number, LATENCY]
+        one, delays = self.sighters[number], self.border[number, [LATENCY, LAG]]
         known = self._poses.get(number)
-        if known is None or abs(latency - known[0]) > LINEAR_S:
-            time_us = one.view.time_us - np.int64(round(latency * 1e6))
-            n = len(time_us)
-            site, axes = camera_axes(
-                one.telemetry, np.concatenate([time_us, time_us - HALF_US, time_us + HALF_US]), one.frame
-            )
-            good = np.flatnonzero(np.isfinite(axes.reshape(3, n, 9)).all(axis=(0, 2)) & np.isfinite(site[:n, 0]))
-            rates = ((each[2 * n :] - each[n : 2 * n])[good] / (2e-6 * HALF_US) for each in (site, axes))
+        if known is None or np.abs(delays - known[0]).max() > LINEAR_S:
+            time_us = one.view.time_us - np.int64(round(delays[0] * 1e6))
+            site, axes, site_rate, axes_rate, mount_rate = _moving_axes(one, time_us, delays[1])
+            good = np.flatnonzero(np.isfinite(axes_rate + mount_rate).all(axis=(1, 2)) & np.isfinite(site[:, 0]))
             lat_deg, lon_deg, _ = geodesy.ecef_to_geodetic(site[good])
             up = np.ascontiguousarray(geodesy.enu_rotation(lat_deg, lon_deg)[:, 2])
-            known = (latency, (good, time_us[good], one.view.ray[good], site[good], axes[good], *rates, up))
-            self._poses[number] = known
+            floats = (each[good] for each in (one.view.ray, site, axes, site_rate, axes_rate, mount_rate))
+            known = self._poses[number] = delays, (good, time_us[good], *floats, up)
             self._white.pop(number, None)
-        before_s = latency - known[0]
-        rows, time_us, ray, site, axes, site_rate, axes_rate, up = known[1]
+        before_s, lag_s = delays - known[0]
+        rows, time_us, ray, site, axes, site_rate, axes_rate, mount_rate, up = known[1]
         time_us = time_us - np.int64(round(before_s * 1e6))
-        return rows, time_us, ray, site - before_s * site_rate, axes - before_s * axes_rate, site_rate, axes_rate, up
+        site, axes = site - before_s * site_rate, axes - before_s * axes_rate - lag_s * mount_rate
+        return rows, time_us, ray, site, axes, site_rate, axes_rate, mount_rate, up
 
     def _fixes(self, number: int) -> tuple[Integers, Floats, Floats]:
         """Linearise places of the target: columns, derivatives, whitened residual."""
@@ -434,6 +435,21 @@ class Adjustment:
 
     def _wander_columns(self, knot: Integers, one: _Wander) -> Integers:
         return (knot[:, 1:3, None] * self.size + one.at + np.arange(one.count)).reshape(len(knot), -1)
+
+
+def _moving_axes(one: Sighter, time_us: Integers, lag_s: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Site and camera axes at each time, their rates, and what the mount alone adds to that of the axes."""
+    steps_us = np.array([0, -HALF_US, HALF_US])
+    lagging = one.std[LAG] > 0.0
+    pose_us = (time_us + (steps_us[[0, 1, 2, 0, 0]] if lagging else steps_us)[:, None]).ravel()
+    mount_us = (time_us + (steps_us[[0, 1, 2, 1, 2]] if lagging else steps_us)[:, None]).ravel()
+    site, axes = camera_axes(
+        one.telemetry, pose_us, one.frame, lag_s=np.asarray(lag_s + (pose_us - mount_us) * 1e-6, np.float64)
+    )
+    site, axes = site.reshape(-1, len(time_us), 3), axes.reshape(-1, len(time_us), 3, 3)
+    site_rate, axes_rate = ((each[2] - each[1]) / (2e-6 * HALF_US) for each in (site, axes))
+    mount_rate = (axes[4] - axes[3]) / (2e-6 * HALF_US) if lagging else np.zeros_like(axes_rate)
+    return site[0], axes[0], site_rate, axes_rate, mount_rate
 
 
 def student_weight(residual: Floats) -> Floats:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dronetrack.kernels.sensing import frame_of_flags_one
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import Adjustment, Fixes, Sighter
+from dronetrack.registration.adjustment import LAG, N_CONSTANTS, Adjustment, Fixes, Sighter
 from dronetrack.registration.start import every, first_path, knots_of
 from dronetrack.sensing import FRAME_CODES, SERVO_FRAMES, GimbalFrame
 from dronetrack.telemetry import ARDUPILOT, Telemetry
@@ -84,7 +84,10 @@ def _fit(
     one: Sighter, fixes: list[Fixes], terrain: Terrain | None, motion: ConstantVelocity
 ) -> dict[str, float] | None:
     """Adjust one drone alone in one frame, with its noise estimated; None where there is no path to begin with."""
-    one = replace(one, wanders=False, view=every(one.view, max(2, len(one.view.time_us) // FRAME_ROWS)))
+    # Every frame has the same unknowns: to tell them apart, a mount's lag may pass for latency.
+    start, std = (np.where(np.arange(N_CONSTANTS) == LAG, 0.0, each) for each in (one.start, one.std))
+    view = every(one.view, max(2, len(one.view.time_us) // FRAME_ROWS))
+    one = replace(one, wanders=False, view=view, start=start, std=std)
     knots = knots_of([one])
     path = first_path(knots, [one], fixes, terrain, motion)
     if path is None:

@@ -11,7 +11,17 @@ from dronetrack.columns import column
 from dronetrack.errors import InputError
 from dronetrack.measurements import Measurements
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import HEADING, LATENCY, N_CONSTANTS, PRIOR_NU, YAW, Adjustment, Fixes, Sighter
+from dronetrack.registration.adjustment import (
+    HEADING,
+    LAG,
+    LATENCY,
+    N_CONSTANTS,
+    PRIOR_NU,
+    YAW,
+    Adjustment,
+    Fixes,
+    Sighter,
+)
 from dronetrack.registration.frames import (
     correlation_factor,
     frame_prior,
@@ -40,9 +50,15 @@ from dronetrack.units import UnitReports
 
 Floats = NDArray[np.float64]
 
-SERVO_LAG_S = 0.05  # a mount that says what it was told, not where it points
+# A mount that says what it was told stands where it was told a moment ago: hobby servos take 0.1 to 0.2 s for 60
+# degrees, small steps less.
+SERVO_LAG_S, SERVO_LAG_STD_S = 0.1, 0.1
 LATENCY_LEAST_PRIOR_S = 0.03
-LATENCY_FLOOR_S = 0.005  # rows 50 ms apart, held or interpolated by whoever used them
+# Rows 50 ms apart, held or interpolated by whoever used them; and the shortest time over the link, which no log tells.
+LATENCY_FLOOR_S = 0.008
+# A servo follows slow motions later than quick ones; one delay for both is wrong by a part of itself, and what is not
+# in the lag comes into the latency.
+LAG_DOUBT, SERVO_LATENCY_FLOOR_S = 0.3, 0.015
 STEPS = 10
 FOREVER_S = 1e9
 SMOOTHER = 4.0
@@ -73,11 +89,15 @@ class Priors:
             if not (np.isfinite(value) and value > 0.0):
                 raise InputError(f"{name} must be positive and finite; got {value}.")
 
-    def constants(self, delay: tuple[float, float], *, image: bool) -> tuple[Floats, Floats]:
-        """Constants (5,) before an adjustment and their standard deviations; no scale without an image."""
+    def constants(self, delay: tuple[float, float], frame: GimbalFrame, *, image: bool) -> tuple[Floats, Floats]:
+        """Constants (6,) before an adjustment and their standard deviations; no scale without an image.
+
+        Only a servo mount lags behind what it reports: others report what they measure.
+        """
         angles = np.radians([self.boresight_std_deg, self.boresight_std_deg, self.heading_std_deg])
-        start = np.array([0.0, 0.0, 0.0, delay[0], 1.0])
-        return start, np.array([*angles, delay[1], self.scale_std if image else 0.0])
+        lag_s, lag_std_s = (SERVO_LAG_S, SERVO_LAG_STD_S) if frame in SERVO_FRAMES else (0.0, 0.0)
+        start = np.array([0.0, 0.0, 0.0, delay[0], 1.0, lag_s])
+        return start, np.array([*angles, delay[1], self.scale_std if image else 0.0, lag_std_s])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +130,10 @@ class Registration:
         Where the drone was, less where it said, east, north, up, where that is constant; zero where it wanders. [m]
     site_std_m : float
         Standard deviation of that per axis, NaN where nothing was estimated. [m]
+    lag_s, lag_std_s : float
+        By how much a servo mount stands behind the angles that it reports, and the standard deviation of that. The
+        vehicle under it does not lag, so this is not latency: taken for one, it moves the target's place in time.
+        Zero for other mounts. [s]
     stats : dict
         Counts, and what each frame's fit said.
     """
@@ -130,6 +154,8 @@ class Registration:
     frame_probability: dict[str, float]
     site_enu_m: Floats = field(default_factory=lambda: np.zeros(3))
     site_std_m: float = float("nan")
+    lag_s: float = 0.0
+    lag_std_s: float = 0.0
     stats: dict = field(default_factory=dict)
 
     @property
@@ -149,16 +175,20 @@ class Registration:
             float(self.cov[YAW, HEADING]),
             tuple(self.site_enu_m.tolist()),
             self.site_std_m,
+            self.lag_s,
+            self.lag_std_s,
         )
 
     @property
     def frame_and_clock(self) -> Correction:
-        """Of `correction` what has to be known before anything else: frame, latency and scale; the angles stay open."""
+        """Of `correction` what has to be known before anything else: frame, delays and scale; the angles stay open."""
         return Correction(
             latency_s=self.latency_s,
             scale=self.scale,
             gimbal_frame=self.gimbal_frame,
             latency_std_s=self.latency_std_s,
+            lag_s=self.lag_s,
+            lag_std_s=self.lag_std_s,
         )
 
     def open_budget(self, errors: CameraErrors | None = None) -> CameraErrors:
@@ -189,8 +219,10 @@ class Registration:
             f"pitch {self.pitch_deg:+.2f} +- {self.pitch_std_deg:.2f}, "
             f"heading {self.heading_deg:+.2f} +- {self.heading_std_deg:.2f} deg, "
             f"latency {self.latency_s:.3f} +- {self.latency_std_s:.3f} s, "
-            f"scale {self.scale:.4f} +- {self.scale_std:.4f}; "
-            f"gimbal frame {self.gimbal_frame}" + (f" ({frames})" if frames else "")
+            f"scale {self.scale:.4f} +- {self.scale_std:.4f}"
+            + (f", lag {self.lag_s:.3f} +- {self.lag_std_s:.3f} s" if self.lag_std_s > 0.0 else "")
+            + f"; gimbal frame {self.gimbal_frame}"
+            + (f" ({frames})" if frames else "")
         )
 
 
@@ -384,13 +416,15 @@ class _Entry:
             return float(self.delay), 0.0
         if not view.delayed:
             return 0.0, 0.0
-        delay, spread, _ = estimate_latency(self.telemetry, view, frame)
-        return delay, max(3.0 * spread, LATENCY_LEAST_PRIOR_S)
+        servo = frame in SERVO_FRAMES
+        delay, spread, _ = estimate_latency(self.telemetry, view, frame, SERVO_LAG_S if servo else 0.0)
+        # A mount's motion tells the sum of its lag and the latency, not each.
+        return delay, max(3.0 * spread, SERVO_LAG_STD_S if servo else LATENCY_LEAST_PRIOR_S)
 
     def sighter_in(self, frame: GimbalFrame, errors: CameraErrors, view: View, delay: tuple[float, float]) -> Sighter:
         """Read this drone's sightings in one frame, before any correction."""
         noise = np.sqrt(view.pixel_var_rad2 + np.radians(errors.pointing_std_deg) ** 2)
-        start, std = self.priors.constants(delay, image=view.delayed)
+        start, std = self.priors.constants(delay, frame, image=view.delayed)
         return Sighter(self.telemetry, thinned(view), frame, errors, start, std, float(noise))
 
 
@@ -502,7 +536,7 @@ def _honest(joint: Adjustment, cov: Floats, moved: Floats, worth: Floats) -> tup
 def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Registration:
     """Bring one drone's constants to the units of the door."""
     stats = dict(one.stats)
-    start, std = one.priors.constants(one.typical_delay(), image=True)
+    start, std = one.priors.constants(one.typical_delay(), one.frame, image=True)
     if one.sighter is not None:
         start, std = one.sighter.start, one.sighter.std
     if result is None or not np.all(np.isfinite(result[1])) or np.any(np.diag(result[1]) < 0.0):
@@ -511,19 +545,20 @@ def _registration(one: _Entry, result: tuple[Floats, Floats, dict] | None) -> Re
     else:
         constants, cov, counts = result
         stats |= counts
-    units = np.array([*np.degrees([1.0, 1.0, 1.0]), 1.0, 1.0]) * (std > 0.0)
+    units = np.array([*np.degrees([1.0, 1.0, 1.0]), 1.0, 1.0, 1.0]) * (std > 0.0)
     cov = np.asarray(cov * np.outer(units, units), dtype=np.float64)
     if std[LATENCY] > 0.0:
-        cov[LATENCY, LATENCY] += (SERVO_LAG_S if one.frame in SERVO_FRAMES else LATENCY_FLOOR_S) ** 2
+        cov[LATENCY, LATENCY] += (SERVO_LATENCY_FLOOR_S if std[LAG] > 0.0 else LATENCY_FLOOR_S) ** 2
+    cov[LAG, LAG] += (LAG_DOUBT * constants[LAG] * (std[LAG] > 0.0)) ** 2
     values = np.where(std > 0.0, constants * np.where(units > 0.0, units, 1.0), constants)
     stats["clock_std_s"] = one.telemetry.clock.std_s
-    names = ("yaw_deg", "pitch_deg", "heading_deg", "latency_s", "scale")
-    stds = ("yaw_std_deg", "pitch_std_deg", "heading_std_deg", "latency_std_s", "scale_std")
+    names = ("yaw_deg", "pitch_deg", "heading_deg", "latency_s", "scale", "lag_s")
+    stds = ("yaw_std_deg", "pitch_std_deg", "heading_std_deg", "latency_std_s", "scale_std", "lag_std_s")
     return Registration(
         drone=one.telemetry.name or f"drone {one.telemetry.system_id}",
         **dict(zip(names, values.tolist(), strict=True)),
         **dict(zip(stds, np.sqrt(np.diag(cov)).tolist(), strict=True)),
-        cov=cov,
+        cov=cov[:LAG, :LAG],
         gimbal_frame=one.frame,
         frame_probability=one.probability,
         stats=stats,

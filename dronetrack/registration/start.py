@@ -9,7 +9,7 @@ from dronetrack import geodesy
 from dronetrack.filtering import track
 from dronetrack.measurements import LINE_OF_SIGHT, POSITION, Measurements, Sensor, measurements_of, merge
 from dronetrack.motion import ConstantVelocity
-from dronetrack.registration.adjustment import LATENCY, Adjustment, Fixes, Knots, Path, Sighter, inverse_root
+from dronetrack.registration.adjustment import LAG, LATENCY, Adjustment, Fixes, Knots, Path, Sighter, inverse_root
 from dronetrack.sensing import SERVO_ERRORS, SERVO_FRAMES, View, camera_axes, ground_heights
 from dronetrack.terrain import Terrain
 from dronetrack.units import UnitReports
@@ -90,7 +90,7 @@ def _ends(lines: Measurements, ends: Measurements) -> Fixes:
 def _lines(one: Sighter, name: str) -> Measurements:
     """Lines of sight before any correction, with everything that may be wrong in their sensor."""
     time_us = one.view.time_us - np.int64(round(one.start[LATENCY] * 1e6))
-    site, axes = camera_axes(one.telemetry, time_us, one.frame)
+    site, axes = camera_axes(one.telemetry, time_us, one.frame, lag_s=one.start[LAG])
     good = np.isfinite(axes).all(axis=(1, 2)) & np.isfinite(site[:, 0])
     direction = np.einsum("nij,nj->ni", axes[good], one.view.ray[good])
     across = np.eye(3) - direction[:, :, None] * direction[:, None, :]
