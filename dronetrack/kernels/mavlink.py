@@ -262,6 +262,56 @@ def scan(data, stops, stamped, final, extra, time, memory):
 
 
 @kernel
+def same_one(senders, a, b):
+    """Whether two datagrams have the same sender."""
+    for k in range(senders.shape[1]):
+        if senders[a, k] != senders[b, k]:
+            return False
+    return True
+
+
+@kernel
+def scan_datagrams(room, senders, sizes, n, extra, time, memory):
+    """Put n datagrams together by sender, and index their frames as `scan` does; one crossing for a live link.
+
+    Datagram i is room[i, :sizes[i]], and senders[i] says who sent it. Returns the bytes, sender after sender; the
+    index, and how many frames are in it; and a row for each sender at whose end bytes were not decided on: one of its
+    datagrams, where the bytes end, how many they are.
+    """
+    size = 0
+    for i in range(n):
+        size += sizes[i]
+    data = np.empty(size, dtype=np.uint8)
+    taken = np.zeros(n, dtype=np.bool_)
+    which, stops = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    n_parts = 0
+    p = 0
+    for i in range(n):
+        if taken[i]:
+            continue
+        for j in range(i, n):
+            if not taken[j] and same_one(senders, i, j):
+                for k in range(sizes[j]):
+                    data[p + k] = room[j, k]
+                p += sizes[j]
+                taken[j] = True
+        which[n_parts] = i
+        stops[n_parts] = p
+        n_parts += 1
+    left = stops[:n_parts].copy()
+    index, found = scan(data, left, False, False, extra, time, memory)
+    rests = np.empty((n_parts, 3), dtype=np.int64)
+    n_rests = 0
+    for part in range(n_parts):
+        if left[part] > 0:
+            rests[n_rests, 0] = which[part]
+            rests[n_rests, 1] = stops[part]
+            rests[n_rests, 2] = left[part]
+            n_rests += 1
+    return data, index, found, rests[:n_rests]
+
+
+@kernel
 def payload_one(data, start, sent, full, out, at):
     """Copy a payload to `at` of `out`; a short one is padded with zeros, a long one cut."""
     sent = min(sent, full)

@@ -64,29 +64,38 @@ class Slots:
         A socket for datagrams over IPv4 or IPv6.
     receive : callable
         Linux's recvmmsg.
+
+    Attributes
+    ----------
+    room : (64, 65536) uint8
+        Content of the datagrams.
+    senders : (64, 28) uint8
+        Who sent each, see `sender_address`.
+    sizes : (64,) uintc
+        How many bytes each has.
     """
 
     def __init__(self, opened: socket.socket, receive: Callable[..., int]) -> None:
         self._socket, self._receive = opened, receive
-        self._room = (ctypes.c_char * (N_SLOTS * SLOT_BYTES))()
-        self._names = (ctypes.c_char * (N_SLOTS * NAME_BYTES))()
+        self.room = np.zeros((N_SLOTS, SLOT_BYTES), dtype=np.uint8)
+        self.senders = np.zeros((N_SLOTS, NAME_BYTES), dtype=np.uint8)
         self._pieces, self._slots = (_Piece * N_SLOTS)(), (_Slot * N_SLOTS)()
-        room, names, pieces = map(ctypes.addressof, (self._room, self._names, self._pieces))
         for number, (piece, slot) in enumerate(zip(self._pieces, self._slots, strict=True)):
-            piece.base, piece.length = room + number * SLOT_BYTES, SLOT_BYTES
-            slot.header.name, slot.header.name_length = names + number * NAME_BYTES, NAME_BYTES
-            slot.header.pieces, slot.header.n_pieces = pieces + number * ctypes.sizeof(_Piece), 1
+            piece.base, piece.length = self.room[number].ctypes.data, SLOT_BYTES
+            slot.header.name, slot.header.name_length = self.senders[number].ctypes.data, NAME_BYTES
+            slot.header.pieces, slot.header.n_pieces = ctypes.addressof(piece), 1
         self._where = ctypes.c_void_p(ctypes.addressof(self._slots))
-        self._lengths = np.ndarray(
+        self.sizes = np.ndarray(
             N_SLOTS, np.uintc, self._slots, offset=_Slot.length.offset, strides=(ctypes.sizeof(_Slot),)
         )
-    def take(self) -> list[tuple[bytes, bytes]]:
+
+    def fill(self) -> int:
         """Take what has come, as many datagrams as there are slots.
 
         Returns
         -------
-        list of (bytes, bytes)
-            Who sent each (see `sender_address`), and its content; with fewer than `N_SLOTS` nothing is left.
+        int
+            How many; with fewer than `N_SLOTS` nothing is left.
 
         Raises
         ------
@@ -98,12 +107,7 @@ class Slots:
             code = ctypes.get_errno()
             if code not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ECONNREFUSED):
                 raise OSError(code, os.strerror(code))
-            return []
-        room, names = self._room, self._names[: n * NAME_BYTES]
-        return [
-            (names[number * NAME_BYTES :][:NAME_BYTES], room[number * SLOT_BYTES : number * SLOT_BYTES + size])
-            for number, size in enumerate(self._lengths[:n].tolist())
-        ]
+        return max(n, 0)
 
 
 def sender_address(name: bytes) -> tuple:

@@ -12,18 +12,18 @@ import pathlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from dronetrack.errors import FormatError, InputError
-from dronetrack.live.peers import LISTEN_S, Datagrams, Part, Peer, Serial, Stream
+from dronetrack.live.peers import LISTEN_S, Datagrams, Peer, Serial, Stream, warm_up
 from dronetrack.mavlink.frames import Decoder, Frames
 
 KINDS = ("udpin", "udpout", "tcp", "serial")
 
 # How often the link's own thread looks whether it is needed, and for how long who took a batch is not missed. In that
 # time the system keeps what comes: by default 200 KB, which are some 500 messages.
-LOOK_S, PROMPT_S = 0.02, 0.004
+LOOK_S, PROMPT_S = 0.03, 0.004
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.25, 10.0
 ANNOUNCE_S = 1.0
 MOST_WAITING = 200_000
@@ -130,10 +130,11 @@ class Link:
         # Batches that the link's own thread read, then None: the end.
         self._waiting: queue.SimpleQueue[Frames | None] = queue.SimpleQueue()
         self._n_waiting, self._counting = 0, threading.Lock()
-        self._closed, self._stir = threading.Event(), threading.Event()
-        self._counts = dict.fromkeys(
-            ("received_bytes", "dropped_frames", "dropped_datagrams", "connections", "failed_connections"), 0
-        )
+        # Held, but while somebody wants to wake the link's own thread.
+        self._sleep = threading.Lock()
+        self._sleep.acquire()
+        self._closed = False
+        self._counts = dict.fromkeys(("dropped_frames", "dropped_datagrams", "connections", "failed_connections"), 0)
         self._fault: Exception | None = None
         self._peer = self._first_peer()
         self._record = None
@@ -159,7 +160,10 @@ class Link:
         ``received_bytes``; ``dropped_frames`` (the reader of the batches was too slow), ``dropped_datagrams`` (this
         process was, as Linux tells); ``connections`` and ``failed_connections``.
         """
-        stats, peer = {**self._decoder.stats, **self._counts}, self._peer
+        stats, peer = (
+            {**self._decoder.stats, "received_bytes": self._decoder.received_bytes, **self._counts},
+            self._peer,
+        )
         stats["dropped_datagrams"] += peer.dropped if peer is not None else 0
         return stats
 
@@ -223,17 +227,17 @@ class Link:
             return self._first_batch(until_s)
         except Exception as fault:
             self._fault = fault
-            self._closed.set()
+            self._closed = True
             raise
         finally:
             self._attended, self._left_s = False, time.monotonic()
             self._turn.release()
             if self._dozes:
-                self._stir.set()
+                self._wake()
 
     def _first_batch(self, until_s: float) -> Frames | None:
         batch, rest_s = None, 0.0
-        while batch is None and rest_s >= 0.0 and self._waiting.empty() and not self._closed.is_set():
+        while batch is None and rest_s >= 0.0 and self._waiting.empty() and not self._closed:
             batch = self._pump(max(until_s - time.monotonic(), 0.0))
             rest_s = until_s - time.monotonic() if self._peer is not None else -1.0
         return batch
@@ -257,8 +261,8 @@ class Link:
 
     def close(self) -> None:
         """Close the link; what waits can still be read."""
-        self._closed.set()
-        self._stir.set()
+        self._closed = True
+        self._wake()
         self._thread.join()
         if self._record is not None:
             self._record.close()
@@ -278,13 +282,13 @@ class Link:
         try:
             try:
                 # The first call loads compiled code, or even compiles; what came meanwhile would be stamped late.
-                self._decoder.update(b"")
+                warm_up(self._peer, self._decoder)
             finally:
                 self._turn.release()
             wait_s = BACKOFF_FIRST_S
-            while not self._closed.is_set():
+            while not self._closed:
                 if not self._connected():
-                    self._closed.wait(wait_s)
+                    self._sleep.acquire(timeout=wait_s)
                     wait_s = min(2.0 * wait_s, BACKOFF_MOST_S)
                     continue
                 wait_s = BACKOFF_FIRST_S
@@ -295,7 +299,7 @@ class Link:
         except Exception as fault:  # noqa: BLE001 - told to whoever reads
             self._fault = fault
         finally:
-            self._closed.set()
+            self._closed = True
             self._waiting.put(None)
 
     def _connected(self) -> bool:
@@ -316,7 +320,7 @@ class Link:
         """Read, until somebody asks: who asked gets this batch, and reads the next."""
         with self._turn:
             self._asked = asked = False
-            while self._peer is not None and not asked and not self._closed.is_set():
+            while self._peer is not None and not asked and not self._closed:
                 batch = self._pump(LISTEN_S)
                 if batch is not None:
                     asked = self._asked
@@ -326,9 +330,12 @@ class Link:
         """Leave the link to others for a while: a long one where nothing comes, and who takes the first batch ends it."""
         peer = self._peer
         self._dozes = peer is not None and not peer.flows
-        self._stir.wait(LISTEN_S if self._dozes and self._attended else LOOK_S)
-        self._stir.clear()
+        self._sleep.acquire(timeout=LISTEN_S if self._dozes and self._attended else LOOK_S)
         self._dozes = False
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake
+            self._sleep.release()
 
     def _end(self) -> None:
         """Take what the system still holds, and let go."""
@@ -337,7 +344,7 @@ class Link:
             if peer is None:
                 return
             with contextlib.suppress(OSError):
-                self._offer(self._decoded(peer.receive()))
+                self._offer(self._recorded(peer.receive(self._decoder, self._now_us)))
             self._part(peer)
 
     def _pump(self, timeout_s: float) -> Frames | None:
@@ -347,11 +354,11 @@ class Link:
             return None
         try:
             self._announce(peer)
-            parts = peer.receive() if peer.wait(min(timeout_s, LISTEN_S)) else []
+            batch = peer.receive(self._decoder, self._now_us) if peer.wait(min(timeout_s, LISTEN_S)) else None
         except OSError:
             self._part(peer)
             return None
-        return self._decoded(parts)
+        return self._recorded(batch)
 
     def _announce(self, peer: Peer) -> None:
         if self._address.kind == "udpout" and time.monotonic() - self._announced_s > ANNOUNCE_S:
@@ -363,13 +370,9 @@ class Link:
         self._counts["dropped_datagrams"] += peer.dropped
         peer.close()
 
-    def _decoded(self, parts: Sequence[Part]) -> Frames | None:
-        """Stamp, decode and record; None where no frame is complete."""
-        if not parts:
-            return None
-        batch = self._decoder.update_channels(parts, self._now_us())
-        self._counts["received_bytes"] += sum(len(data) for _, data in parts)
-        if not len(batch):
+    def _recorded(self, batch: Frames | None) -> Frames | None:
+        """Write a batch to the recording; None where no frame is complete."""
+        if batch is None or not len(batch):
             return None
         if self._record is not None:
             self._record.write(batch.to_tlog())

@@ -1,7 +1,7 @@
 """Who is at the other end of a link? A socket for datagrams, a connection or a serial line, each asked in one way.
 
-`wait` says whether something came, `receive` gives all of it by sender, `send` answers, `dropped` counts what the system
-had no room for.
+`wait` says whether something came, `receive` stamps and decodes it, `send` answers, `dropped` counts what the system had
+no room for, and `flows` says whether something came the last time.
 """
 
 import contextlib
@@ -9,11 +9,12 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from dronetrack.errors import InputError
 from dronetrack.live.datagrams import N_SLOTS, RECVMMSG, Slots, sender_address
+from dronetrack.mavlink.frames import Decoder, Frames
 
 # While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message,
 # and half of it is what a message waits on average.
@@ -46,8 +47,8 @@ class _Socket:
             return True
         return bool(select.select([self._socket], [], [], timeout_s)[0])
 
-    def receive(self) -> list[Part]:
-        """All that has come, as parts of one sender each."""
+    def receive(self, decoder: Decoder, now_us: Callable[[], int]) -> Frames | None:
+        """Stamp and decode all that has come; None where nothing has."""
         parts: dict[Hashable, list[bytes]] = {}
         size, more = 0, True
         # Not for ever: on a flooded link the decoder must have its turn.
@@ -57,7 +58,8 @@ class _Socket:
                 parts.setdefault(sender, []).append(data)
                 size += len(data)
         self.flows, self._due_s = size > 0, time.monotonic() + GATHER_S
-        return [(sender, b"".join(pieces)) for sender, pieces in parts.items()]
+        joined = [(sender, b"".join(pieces)) for sender, pieces in parts.items()]
+        return decoder.update_channels(joined, now_us()) if joined else None
 
     def _take(self) -> tuple[list[Part], bool]:
         """What comes next, each with who sent it, and whether there may be more."""
@@ -82,6 +84,7 @@ class Datagrams(_Socket):
             raise
         self.number: int = self._socket.getsockname()[1]
         self._heard: Any = place if kind == "udpout" else None
+        self._newest = -1
         self._slots = Slots(self._socket, RECVMMSG) if RECVMMSG is not None else None
 
     @property
@@ -94,20 +97,37 @@ class Datagrams(_Socket):
             return memoryview(told).cast("I")[_SK_MEMINFO_DROPS]
         return 0
 
-    def _take(self) -> tuple[list[Part], bool]:
+    def receive(self, decoder: Decoder, now_us: Callable[[], int]) -> Frames | None:
+        """Stamp and decode what has come, where the system tells it in one call; None where nothing has."""
+        if self._slots is None:
+            return super().receive(decoder, now_us)
+        n = self._slots.fill()
+        # Where the slots are full there is more, and it is asked for at once.
+        self.flows, self._due_s = n > 0, time.monotonic() + GATHER_S if n < N_SLOTS else 0.0
+        if not n:
+            return None
+        self._newest = n - 1
+        return decoder.update_datagrams(self._slots.room, self._slots.senders, self._slots.sizes, n, now_us())
+
+    def warm_up(self, decoder: Decoder) -> None:
+        """Load compiled code, or even compile it."""
         if self._slots is not None:
-            taken = self._slots.take()
-            self._heard = taken[-1][0] if taken else self._heard
-            return taken, len(taken) == N_SLOTS
+            decoder.update_datagrams(self._slots.room, self._slots.senders, self._slots.sizes, 0, 0)
+        else:
+            decoder.update(b"")
+
+    def _take(self) -> tuple[list[Part], bool]:
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             data, self._heard = self._socket.recvfrom(MOST_BYTES)
             return [(self._heard, data)], True
         return [], False
 
     def send(self, data: bytes) -> None:
-        heard = self._heard
-        if heard is not None:
-            self._socket.sendto(data, sender_address(heard) if isinstance(heard, bytes) else heard)
+        """Send to whoever was heard last; before, to whom the link calls."""
+        if self._slots is not None and self._newest >= 0:
+            self._heard = sender_address(self._slots.senders[self._newest].tobytes())
+        if self._heard is not None:
+            self._socket.sendto(data, self._heard)
 
 
 class Stream(_Socket):
@@ -152,9 +172,10 @@ class Serial:
             time.sleep(GATHER_S)
         return bool(self._first)
 
-    def receive(self) -> list[Part]:
+    def receive(self, decoder: Decoder, now_us: Callable[[], int]) -> Frames:
+        """Stamp and decode all that has come."""
         first, self._first = self._first, b""
-        return [(None, first + self._line.read(self._line.in_waiting))]
+        return decoder.update(first + self._line.read(self._line.in_waiting), now_us())
 
     def send(self, data: bytes) -> None:
         self._line.write(data)
@@ -164,3 +185,19 @@ class Serial:
 
 
 Peer = Datagrams | Stream | Serial
+
+
+def warm_up(peer: Peer | None, decoder: Decoder) -> None:
+    """Load the compiled code that a peer's bytes will need, or even compile it.
+
+    Parameters
+    ----------
+    peer : Datagrams, Stream, Serial or None
+        Who is at the other end; None where nobody is yet.
+    decoder : Decoder
+        Which is to read them.
+    """
+    if isinstance(peer, Datagrams):
+        peer.warm_up(decoder)
+    else:
+        decoder.update(b"")

@@ -146,9 +146,9 @@ class Frames:
             Their rows in this index.
         """
         identity = self.dialect.message_id(message) if isinstance(message, str) else message
-        width, one = int(self.dialect.widths[identity]), -1 if system_id is None else int(system_id)
-        content, rows = kernels.gather_message(self.data, self.index, self.n_frames, identity, one, width)
-        return content.view(self.dialect.layout(identity)), rows
+        layout, one = self.dialect.layout(identity), -1 if system_id is None else int(system_id)
+        content, rows = kernels.gather_message(self.data, self.index, self.n_frames, identity, one, layout.itemsize)
+        return content.view(layout), rows
 
     def tables(self) -> dict[str, tuple[NDArray[np.void], NDArray[np.int64]]]:
         """Gather every message there is, in one pass over the bytes.
@@ -216,6 +216,11 @@ class Decoder:
         ``require``: only frames with a right signature and a fresh time are decoded; ``accept``: unsigned frames too,
         wrong ones never; ``ignore``: signatures are not looked at. ``require`` where a key is given, else ``ignore``.
 
+    Attributes
+    ----------
+    received_bytes : int
+        How many bytes were taken so far.
+
     Raises
     ------
     InputError
@@ -250,6 +255,7 @@ class Decoder:
         self._senders = self._memory[kernels.N_COUNTS :].reshape(kernels.N_SENDERS, kernels.N_SENDER)
         self._tails: dict[Hashable, bytes] = {}
         self._time_us = 0
+        self.received_bytes = 0
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -306,11 +312,46 @@ class Decoder:
         InputError
             If a stamped log is given another time.
         """
-        if time_us is not None:
-            if self.stamped:
-                raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
-            self._time_us = int(time_us)
+        self._stamp(time_us)
         return self._scan(parts or [(None, b"")], final=False)
+
+    def update_datagrams(
+        self, room: NDArray[np.uint8], senders: NDArray[np.uint8], sizes: NDArray[np.uintc], n: int, time_us: int
+    ) -> Frames:
+        """Take datagrams from the memory into which a socket put them; `update_channels` in one crossing.
+
+        Parameters
+        ----------
+        room : (k, width) uint8
+            A row for each datagram.
+        senders : (k, m) uint8
+            Who sent it: its channel.
+        sizes : (k,) uintc
+            How many bytes it has.
+        n : int
+            How many datagrams there are, at most k.
+        time_us : int
+            When they were received. [us]
+
+        Returns
+        -------
+        Frames
+            Those of one sender after the other.
+        """
+        self._stamp(time_us)
+        if self._tails:
+            parts: dict[Hashable, bytes] = {}
+            for sender, row, size in zip(senders[:n], room, sizes.tolist(), strict=False):
+                name = sender.tobytes()
+                parts[name] = parts.get(name, b"") + row[:size].tobytes()
+            return self._scan(list(parts.items()) or [(None, b"")], final=False)
+        arrays = room, senders, sizes, n, self._extras, self._time_us, self._memory
+        content, index, found, rests = kernels.scan_datagrams(*arrays)
+        content.setflags(write=False)
+        self.received_bytes += len(content)
+        for row, stop, size in rests.tolist():
+            self._remember(senders[row].tobytes(), content[stop - size : stop].tobytes())
+        return self._admitted(Frames(content, index, found, self.dialect, self._totals()))
 
     def flush(self) -> Frames:
         """Return what is left when no more bytes will come; the decoder can then start on a new stream.
@@ -323,6 +364,7 @@ class Decoder:
         return self._scan([(channel, b"") for channel in self._tails] or [(None, b"")], final=True)
 
     def _scan(self, parts: Sequence[tuple[Hashable, Bytes | NDArray[np.uint8]]], *, final: bool) -> Frames:
+        self.received_bytes += sum(len(data) for _, data in parts)
         content, ends = self._with_tails(parts)
         left = np.array(ends, dtype=np.int64) if len(ends) > 1 else _WHOLE
         index, n = kernels.scan(content, left, self.stamped, final, self._extras, self._time_us, self._memory)
@@ -331,9 +373,18 @@ class Decoder:
         else:
             self._keep(parts, content, ends, left.tolist() or [int(self._counts[kernels.LEFT])])
         frames = Frames(content, index, n, self.dialect, self.stats if final else self._totals())
+        return self._admitted(frames)
+
+    def _stamp(self, time_us: int | None) -> None:
+        if time_us is not None:
+            if self.stamped:
+                raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
+            self._time_us = int(time_us)
+
+    def _admitted(self, frames: Frames) -> Frames:
         if self._signatures.policy == "ignore":
             return frames
-        admitted = self._signatures.admit(content, frames.start, frames.stop, frames.source)
+        admitted = self._signatures.admit(frames.data, frames.start, frames.stop, frames.source)
         return replace(frames.take(admitted), stats={**frames.stats, **self._signatures.stats})
 
     def _with_tails(self, parts: Sequence[tuple[Hashable, Any]]) -> tuple[NDArray[np.uint8], list[int]]:
@@ -353,8 +404,11 @@ class Decoder:
         """Keep what was not decided on for when more bytes of its channel come."""
         for (channel, _), stop, rest in zip(parts, stops, left, strict=True):
             if rest:
-                self._tails[channel] = content[stop - rest : stop].tobytes()
-        while len(self._tails) > MOST_CHANNELS:
+                self._remember(channel, content[stop - rest : stop].tobytes())
+
+    def _remember(self, channel: Hashable, tail: bytes) -> None:
+        self._tails[channel] = tail
+        if len(self._tails) > MOST_CHANNELS:
             self._counts[kernels.SKIPPED] += len(self._tails.pop(next(iter(self._tails))))
 
     def _totals(self) -> dict[str, int]:

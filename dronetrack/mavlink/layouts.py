@@ -159,7 +159,9 @@ class Dialect:
             return self.crc_extras
         dropped = self.crc_extras >= 0
         dropped[[self.message_id(name) for name in names]] = False
-        return np.where(dropped, self.crc_extras + kernels.UNWANTED, self.crc_extras).astype(np.int16)
+        extras = np.where(dropped, self.crc_extras + kernels.UNWANTED, self.crc_extras).astype(np.int16)
+        extras.flags.writeable = False
+        return extras
 
 
 @functools.cache
