@@ -57,7 +57,7 @@ CRC = _crc_tables()
 
 @kernel
 def columns_one(index):
-    """The columns of an index: payload, stamp, message, source, size, sequence, head, tail; as long as it has room."""
+    """Cut the columns of an index, with all its room: payload, stamp, message, source, size, sequence, head, tail."""
     n = index.shape[0] // INDEX_BYTES
     wide = index[: MESSAGE * n].view(np.int64)
     message = index[MESSAGE * n : SOURCE * n].view(np.int32)
@@ -264,10 +264,10 @@ def scan(data, stops, stamped, final, extra, time, memory):
 @kernel
 def same_one(senders, a, b):
     """Whether two datagrams have the same sender."""
-    for k in range(senders.shape[1]):
-        if senders[a, k] != senders[b, k]:
-            return False
-    return True
+    k = 0
+    while k < senders.shape[1] and senders[a, k] == senders[b, k]:
+        k += 1
+    return k == senders.shape[1]
 
 
 @kernel
@@ -282,30 +282,29 @@ def scan_datagrams(room, senders, sizes, n, extra, time, memory):
     for i in range(n):
         size += sizes[i]
     data = np.empty(size, dtype=np.uint8)
-    taken = np.zeros(n, dtype=np.bool_)
-    which, stops = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    rests = np.empty((n, 3), dtype=np.int64)
+    left = np.zeros(n, dtype=np.int64)  # first: which datagrams are put together already
     n_parts = 0
     p = 0
     for i in range(n):
-        if taken[i]:
+        if left[i]:
             continue
         for j in range(i, n):
-            if not taken[j] and same_one(senders, i, j):
+            if not left[j] and same_one(senders, i, j):
                 for k in range(sizes[j]):
                     data[p + k] = room[j, k]
                 p += sizes[j]
-                taken[j] = True
-        which[n_parts] = i
-        stops[n_parts] = p
+                left[j] = 1
+        rests[n_parts, 0] = i
+        rests[n_parts, 1] = p
         n_parts += 1
-    left = stops[:n_parts].copy()
-    index, found = scan(data, left, False, False, extra, time, memory)
-    rests = np.empty((n_parts, 3), dtype=np.int64)
+    for part in range(n_parts):
+        left[part] = rests[part, 1]
+    index, found = scan(data, left[:n_parts], False, False, extra, time, memory)
     n_rests = 0
     for part in range(n_parts):
         if left[part] > 0:
-            rests[n_rests, 0] = which[part]
-            rests[n_rests, 1] = stops[part]
+            rests[n_rests] = rests[part]
             rests[n_rests, 2] = left[part]
             n_rests += 1
     return data, index, found, rests[:n_rests]

@@ -85,9 +85,8 @@ class Slots:
             slot.header.name, slot.header.name_length = self.senders[number].ctypes.data, NAME_BYTES
             slot.header.pieces, slot.header.n_pieces = ctypes.addressof(piece), 1
         self._where = ctypes.c_void_p(ctypes.addressof(self._slots))
-        self.sizes = np.ndarray(
-            N_SLOTS, np.uintc, self._slots, offset=_Slot.length.offset, strides=(ctypes.sizeof(_Slot),)
-        )
+        # One field of the array of structures, as a view of it.
+        self.sizes = np.frombuffer(memoryview(self._slots), dtype=np.dtype(_Slot))["length"]
 
     def fill(self) -> int:
         """Take what has come, as many datagrams as there are slots.

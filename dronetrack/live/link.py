@@ -23,7 +23,7 @@ KINDS = ("udpin", "udpout", "tcp", "serial")
 
 # How often the link's own thread looks whether it is needed, and for how long who took a batch is not missed. In that
 # time the system keeps what comes: by default 200 KB, which are some 500 messages.
-LOOK_S, PROMPT_S = 0.03, 0.004
+LOOK_S, PROMPT_S = 0.04, 0.004
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.25, 10.0
 ANNOUNCE_S = 1.0
 MOST_WAITING = 200_000
@@ -327,7 +327,7 @@ class Link:
                     self._offer(batch)
 
     def _rest(self) -> None:
-        """Leave the link to others for a while: a long one where nothing comes, and who takes the first batch ends it."""
+        """Leave the link to others for a while: where nothing comes, until somebody takes the first batch."""
         peer = self._peer
         self._dozes = peer is not None and not peer.flows
         self._sleep.acquire(timeout=LISTEN_S if self._dozes and self._attended else LOOK_S)

@@ -1,7 +1,7 @@
 """Who is at the other end of a link? A socket for datagrams, a connection or a serial line, each asked in one way.
 
-`wait` says whether something came, `receive` stamps and decodes it, `send` answers, `dropped` counts what the system had
-no room for, and `flows` says whether something came the last time.
+`wait` says whether something came, `receive` stamps and decodes it, `send` answers, `dropped` counts what the system
+had no room for, and `flows` says whether something came the last time.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from dronetrack.mavlink.frames import Decoder, Frames
 
 # While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message,
 # and half of it is what a message waits on average.
-GATHER_S = 0.0085
+GATHER_S = 0.0088
 LISTEN_S = 0.2
 SOCKET_BYTES = 4 << 20
 MOST_BYTES = 65_536
@@ -62,10 +62,11 @@ class _Socket:
         return decoder.update_channels(joined, now_us()) if joined else None
 
     def _take(self) -> tuple[list[Part], bool]:
-        """What comes next, each with who sent it, and whether there may be more."""
+        """Return what comes next, each with who sent it, and whether there may be more."""
         raise NotImplementedError
 
     def close(self) -> None:
+        """Let go of the socket."""
         self._socket.close()
 
 
@@ -148,6 +149,7 @@ class Stream(_Socket):
         return [], False
 
     def send(self, data: bytes) -> None:
+        """Send to the other end."""
         self._socket.sendall(data)
 
 
@@ -166,6 +168,7 @@ class Serial:
         self._first = b""
 
     def wait(self, timeout_s: float) -> bool:
+        """Wait for the first byte, and for what comes with it."""
         self._line.timeout = timeout_s
         self._first = self._line.read(1)
         if self._first:
@@ -178,9 +181,11 @@ class Serial:
         return decoder.update(first + self._line.read(self._line.in_waiting), now_us())
 
     def send(self, data: bytes) -> None:
+        """Send to the other end."""
         self._line.write(data)
 
     def close(self) -> None:
+        """Let go of the line."""
         self._line.close()
 
 
