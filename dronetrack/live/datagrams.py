@@ -86,7 +86,7 @@ class Slots:
             slot.header.pieces, slot.header.n_pieces = ctypes.addressof(piece), 1
         self._where = ctypes.c_void_p(ctypes.addressof(self._slots))
         # One field of the array of structures, as a view of it.
-        self.sizes = np.frombuffer(memoryview(self._slots), dtype=np.dtype(_Slot))["length"]
+        self.sizes = np.frombuffer(memoryview(self._slots), dtype=_Slot)["length"]
 
     def fill(self) -> int:
         """Take what has come, as many datagrams as there are slots.
