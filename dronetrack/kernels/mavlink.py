@@ -4,10 +4,10 @@ Legend
 ------
 data    bytes of a log or stream
 extra   CRC_EXTRA by message id, -1 = unknown id, 256 more where the message is verified but not wanted
-crc     tables of CRC-16/MCRF4XX (X.25 polynomial, initial value 0xFFFF, no final xor), eight bytes at a time
+CRC     tables of CRC-16/MCRF4XX (X.25 polynomial, initial value 0xFFFF, no final xor), eight bytes at a time
 lead    bytes of time stamp before each frame: 8 in a stamped log, 0 in a stream
 index   one block of memory that holds the columns of the frames that were found, one after the other, see `column_one`
-memory  what a decoder knows of all before: its counts, then `senders`
+memory  what a decoder knows of all before: the rows of `senders`, and in a last one its counts
 """
 
 import numpy as np
@@ -30,11 +30,9 @@ N_COUNTS = 8
 # (int32), source (uint16), then size, sequence, head and tail (uint8). Wide ones first, so that none is misaligned.
 PAYLOAD, RECEIVED, MESSAGE, SOURCE, SIZE, SEQUENCE, HEAD, TAIL, INDEX_BYTES = 0, 8, 16, 20, 22, 23, 24, 25, 26
 
-# Columns of `senders` (65536, 6), a row for each sender: frames so far; newest number, unwrapped; lost; how many in a
+# Columns of `senders`, a row of as many for each sender: frames so far; newest number, unwrapped; lost; how many in a
 # row now stand behind the newest; how many of these were taken off the loss. The last lists the senders as heard.
-N_SENDER = 6
 N_SENDERS = 65536
-N_MEMORY = N_COUNTS + N_SENDERS * N_SENDER
 BEHIND_FOR_A_LONG_LOSS = 5
 
 
@@ -198,7 +196,7 @@ def scan(data, stops, stamped, final, extra, time, memory):
     have forgotten it, and then each array that crosses costs as much as the frames.
     """
     lead = STAMP if stamped else 0
-    counts, senders = memory[:N_COUNTS], memory[N_COUNTS:].reshape(N_SENDERS, N_SENDER)
+    counts, senders = memory[N_SENDERS], memory
     room = data.shape[0] // (SMALLEST_FRAME + lead) + 1
     index = np.empty(room * INDEX_BYTES, dtype=np.uint8)
     payload, stamp, message, source, size, sequence, head, tail = columns_one(index)

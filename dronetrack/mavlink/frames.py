@@ -250,9 +250,8 @@ class Decoder:
         self.dialect = dialect_of(dialect)
         self._extras = self.dialect.extras(names)
         self._signatures = Signatures(key, signatures or ("ignore" if key is None else "require"))
-        self._memory = np.zeros(kernels.N_MEMORY, dtype=np.int64)
-        self._counts = self._memory[: kernels.N_COUNTS]
-        self._senders = self._memory[kernels.N_COUNTS :].reshape(kernels.N_SENDERS, kernels.N_SENDER)
+        self._memory = np.zeros((kernels.N_SENDERS + 1, kernels.N_COUNTS), dtype=np.int64)
+        self._senders, self._counts = self._memory[:-1], self._memory[-1]
         self._tails: dict[Hashable, bytes] = {}
         self._time_us = 0
         self.received_bytes = 0
