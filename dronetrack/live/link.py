@@ -26,6 +26,7 @@ KINDS = ("udpin", "udpout", "tcp", "serial")
 LOOK_S, PROMPT_S = 0.04, 0.004
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.25, 10.0
 ANNOUNCE_S = 1.0
+MOST_LAST = 1000  # batches that are still taken when a link is closed: a flood must not keep it open
 MOST_WAITING = 200_000
 
 
@@ -344,7 +345,11 @@ class Link:
             if peer is None:
                 return
             with contextlib.suppress(OSError):
-                self._offer(self._recorded(peer.receive(self._decoder, self._now_us)))
+                for _ in range(MOST_LAST):
+                    batch = peer.receive(self._decoder, self._now_us)
+                    if batch is None:
+                        break
+                    self._offer(self._recorded(batch))
             self._part(peer)
 
     def _pump(self, timeout_s: float) -> Frames | None:

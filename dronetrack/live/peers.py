@@ -175,10 +175,11 @@ class Serial:
             time.sleep(GATHER_S)
         return bool(self._first)
 
-    def receive(self, decoder: Decoder, now_us: Callable[[], int]) -> Frames:
-        """Stamp and decode all that has come."""
+    def receive(self, decoder: Decoder, now_us: Callable[[], int]) -> Frames | None:
+        """Stamp and decode all that has come; None where nothing has."""
         first, self._first = self._first, b""
-        return decoder.update(first + self._line.read(self._line.in_waiting), now_us())
+        data = first + self._line.read(self._line.in_waiting)
+        return decoder.update(data, now_us()) if data else None
 
     def send(self, data: bytes) -> None:
         """Send to the other end."""
