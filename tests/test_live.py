@@ -11,7 +11,7 @@ from pymavlink import mavutil
 from pymavlink.dialects.v20 import all as mavlink
 
 from dronetrack.errors import FormatError, InputError
-from dronetrack.live import open_telemetry
+from dronetrack.live import open_telemetry, peers
 from dronetrack.mavlink.frames import join_frames, read_frames
 
 START_US = 1_795_470_000_000_000
@@ -41,6 +41,15 @@ class Drone:
         self.socket.close()
 
 
+@pytest.fixture(params=["many at once", "one by one"])
+def datagrams(request, monkeypatch):
+    """Both ways in which datagrams are taken; not every system has the first."""
+    if request.param == "one by one":
+        monkeypatch.setattr(peers, "RECVMMSG", None)
+    elif peers.RECVMMSG is None:
+        pytest.skip("this system has no recvmmsg")
+
+
 def hear(link, wanted):
     """Batches until so many frames came."""
     batches, until = [], time.monotonic() + PATIENCE_S
@@ -55,6 +64,7 @@ def boot_ms(batches, system=None):
     return join_frames(batches).columns("ATTITUDE", system)[0]["time_boot_ms"].tolist()
 
 
+@pytest.mark.usefixtures("datagrams")
 def test_every_frame_of_several_drones_is_heard_once_and_in_order():
     with open_telemetry("udpin:127.0.0.1:0") as link, Drone(link.port, 1) as one, Drone(link.port, 2) as two:
         for number in range(300):
@@ -67,6 +77,7 @@ def test_every_frame_of_several_drones_is_heard_once_and_in_order():
     assert link.stats["dropped_frames"] == link.stats["dropped_datagrams"] == 0
 
 
+@pytest.mark.usefixtures("datagrams")
 def test_frames_cut_over_datagrams_are_put_together_for_each_sender():
     with open_telemetry("udpin:127.0.0.1:0") as link, Drone(link.port, 1) as one, Drone(link.port, 2) as two:
         for number in range(20):
@@ -78,6 +89,79 @@ def test_frames_cut_over_datagrams_are_put_together_for_each_sender():
         stats = link.stats
     assert boot_ms(batches, 1) == boot_ms(batches, 2) == list(range(20))
     assert stats["skipped_bytes"] == 0
+
+
+@pytest.mark.usefixtures("datagrams")
+def test_a_datagram_may_hold_as_many_frames_as_fit():
+    with open_telemetry("udpin:127.0.0.1:0") as link, Drone(link.port) as drone:
+        whole = b"".join(drone.frame(number) for number in range(1500))
+        drone.socket.send(whole)
+        batches = hear(link, 1500)
+        stats = link.stats
+    assert boot_ms(batches) == list(range(1500))
+    assert stats["received_bytes"] == len(whole) > 50_000
+
+
+@pytest.mark.usefixtures("datagrams")
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_who_was_heard_last_is_answered(family, host):
+    with socket.socket(family, socket.SOCK_DGRAM) as one:
+        try:
+            one.bind((host, 0))
+        except OSError:
+            pytest.skip(f"no {host} here")
+        one.settimeout(PATIENCE_S)
+        with open_telemetry(f"udpin:{host}:0") as link:
+            link.write(b"nobody is there yet")
+            frame = mavlink.MAVLink_heartbeat_message(2, 3, 0, 0, 4, 3).pack(mavlink.MAVLink(None))
+            one.sendto(frame, (host, link.port))
+            assert len(hear(link, 1)) == 1
+            link.write(frame)
+            assert one.recvfrom(1000) == (frame, (host, link.port, 0, 0)[: 4 if family == socket.AF_INET6 else 2])
+
+
+def test_who_asks_reads_the_link_and_while_nobody_does_its_thread_stands_in():
+    readers = []
+
+    def clock():
+        readers.append(threading.current_thread() is threading.main_thread())
+        return time.monotonic_ns() // 1000
+
+    def fly():
+        for _ in range(400):
+            drone.send(time.monotonic_ns() // 1_000_000)
+            time.sleep(0.002)
+
+    with open_telemetry("udpin:127.0.0.1:0", now_us=clock) as link, Drone(link.port) as drone:
+        thread = threading.Thread(target=fly)
+        thread.start()
+        batches = hear(link, 100)
+        prompt, n = readers[-5:], len(readers)
+        time.sleep(0.3)
+        while_away = readers[n:]
+        batches += hear(link, 400 - sum(map(len, batches)))
+        back = readers[-3:]
+        thread.join()
+    together = join_frames(batches)
+    late_ms = 1e-3 * together.receive_us - together.columns("ATTITUDE")[0]["time_boot_ms"]
+    assert len(together) == 400
+    assert all(prompt)
+    assert len(while_away) > 10
+    assert not any(while_away)
+    assert all(back)
+    assert np.median(late_ms) < 20.0
+    assert late_ms.max() < 250.0  # it slept for 300, on a machine that may be busy
+
+
+@pytest.mark.usefixtures("datagrams")
+def test_what_came_before_the_end_is_heard_after_it():
+    with open_telemetry("udpin:127.0.0.1:0") as link, Drone(link.port) as drone:
+        drone.send(1)
+        hear(link, 1)
+        for number in range(2, 200):
+            drone.send(number)
+        link.close()
+        assert boot_ms(list(link)) == list(range(2, 200))
 
 
 def test_the_receivers_clock_may_be_given():

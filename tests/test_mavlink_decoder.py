@@ -258,6 +258,28 @@ def test_channels_are_read_in_one_call_as_each_by_itself():
     assert len(together.update_channels([])) == 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_datagrams_in_a_sockets_memory_are_read_as_the_channels_that_they_come_from(seed):
+    rng = np.random.default_rng(seed)
+    links = [mavlink.MAVLink(None, srcSystem=system) for system in range(1, 4)]
+    rest = [b"".join(attitude(link, row) for row in range(60)) + unknown_frame(0, b"x" * 9) for link in links]
+    room, senders = np.zeros((16, 512), np.uint8), np.zeros((16, 28), np.uint8)
+    slots, channels = Decoder(), Decoder()
+    while any(rest):
+        sizes, parts, n = np.zeros(16, np.uintc), {}, int(rng.integers(0, 17))
+        for row in range(n):
+            which, size = int(rng.integers(0, 3)), int(rng.choice([0, 5, 40, 40, 80, 130]))
+            data, rest[which] = rest[which][:size], rest[which][size:]
+            room[row, : len(data)], senders[row, :4], sizes[row] = np.frombuffer(data, np.uint8), which, len(data)
+            parts[which] = parts.get(which, b"") + data
+        both = slots.update_datagrams(room, senders, sizes, n, 7), channels.update_channels(list(parts.items()), 7)
+        assert said([both[0]]) == said([both[1]])
+        assert not both[0].data.flags.writeable
+    assert slots.stats == channels.stats
+    assert slots.stats["frames"] == 180
+    assert slots.received_bytes == channels.received_bytes
+
+
 def test_no_bytes_are_no_frames():
     frames = index_frames(b"", stamped=False)
     assert len(frames) == 0

@@ -3,9 +3,11 @@
 Legend
 ------
 data    bytes of a log or stream
-extra   CRC_EXTRA by message id, -1 = unknown id
-crc     tables of CRC-16/MCRF4XX (X.25 polynomial, initial value 0xFFFF, no final xor), eight bytes at a time
+extra   CRC_EXTRA by message id, -1 = unknown id, 256 more where the message is verified but not wanted
+CRC     tables of CRC-16/MCRF4XX (X.25 polynomial, initial value 0xFFFF, no final xor), eight bytes at a time
 lead    bytes of time stamp before each frame: 8 in a stamped log, 0 in a stream
+index   one block of memory that holds the columns of the frames that were found, one after the other, see `column_one`
+memory  what a decoder knows of all before: the rows of `senders`, and in a last one its counts
 """
 
 import numpy as np
@@ -18,18 +20,23 @@ SIGNATURE = 13
 SMALLEST_FRAME = 8  # MAVLink 1 with no payload
 STAMP = 8
 VERIFIED, NO_FRAME, UNKNOWN, CUT = 1, 0, -1, -2
+UNWANTED = 256
 
 # Places in `counts`, which lives as long as its decoder.
-SKIPPED, RUNS, UNKNOWN_IDS, LEFT, SKIPPING, FRAMES, LOST, HEARD = range(8)
+FRAMES, RUNS, LOST, SKIPPED, UNKNOWN_IDS, LEFT, SKIPPING, HEARD = range(8)
 N_COUNTS = 8
 
-# Columns of `senders` (65536, 6), a row for each sender: frames so far; newest number, unwrapped; lost; how many in a
+# Where in each row's share of an index its columns lie, and how long a share is: payload and stamp (int64), message
+# (int32), source (uint16), then size, sequence, head and tail (uint8). Wide ones first, so that none is misaligned.
+PAYLOAD, RECEIVED, MESSAGE, SOURCE, SIZE, SEQUENCE, HEAD, TAIL, INDEX_BYTES = 0, 8, 16, 20, 22, 23, 24, 25, 26
+
+# Columns of `senders`, a row of as many for each sender: frames so far; newest number, unwrapped; lost; how many in a
 # row now stand behind the newest; how many of these were taken off the loss. The last lists the senders as heard.
-N_SENDER = 6
+N_SENDERS = 65536
 BEHIND_FOR_A_LONG_LOSS = 5
 
 
-def crc_tables():
+def _crc_tables():
     """Return (8, 256) uint16: row k takes a byte that k more bytes follow (Kounavis & Berry 2005, "slicing-by-8")."""
     tables = np.zeros((8, 256), dtype=np.uint16)
     for byte in range(256):
@@ -43,8 +50,22 @@ def crc_tables():
     return tables
 
 
+CRC = _crc_tables()
+
+
 @kernel
-def checksum_one(data, start, stop, extra, crc):
+def columns_one(index):
+    """Cut the columns of an index, with all its room: payload, stamp, message, source, size, sequence, head, tail."""
+    n = index.shape[0] // INDEX_BYTES
+    wide = index[: MESSAGE * n].view(np.int64)
+    message = index[MESSAGE * n : SOURCE * n].view(np.int32)
+    source = index[SOURCE * n : SIZE * n].view(np.uint16)
+    size, sequence = index[SIZE * n : SEQUENCE * n], index[SEQUENCE * n : HEAD * n]
+    return wide[:n], wide[n:], message, source, size, sequence, index[HEAD * n : TAIL * n], index[TAIL * n :]
+
+
+@kernel
+def checksum_one(data, start, stop, extra):
     """CRC of data[start:stop] followed by the byte `extra`."""
     value = np.uint64(0xFFFF)
     low = np.uint64(0xFF)
@@ -52,24 +73,24 @@ def checksum_one(data, start, stop, extra, crc):
     last = np.uint64(stop)
     while i + np.uint64(8) <= last:
         value = np.uint64(
-            crc[7, (value ^ data[i]) & low]
-            ^ crc[6, (value >> np.uint64(8)) ^ data[i + np.uint64(1)]]
-            ^ crc[5, data[i + np.uint64(2)]]
-            ^ crc[4, data[i + np.uint64(3)]]
-            ^ crc[3, data[i + np.uint64(4)]]
-            ^ crc[2, data[i + np.uint64(5)]]
-            ^ crc[1, data[i + np.uint64(6)]]
-            ^ crc[0, data[i + np.uint64(7)]]
+            CRC[7, (value ^ data[i]) & low]
+            ^ CRC[6, (value >> np.uint64(8)) ^ data[i + np.uint64(1)]]
+            ^ CRC[5, data[i + np.uint64(2)]]
+            ^ CRC[4, data[i + np.uint64(3)]]
+            ^ CRC[3, data[i + np.uint64(4)]]
+            ^ CRC[2, data[i + np.uint64(5)]]
+            ^ CRC[1, data[i + np.uint64(6)]]
+            ^ CRC[0, data[i + np.uint64(7)]]
         )
         i += np.uint64(8)
     while i < last:
-        value = (value >> np.uint64(8)) ^ np.uint64(crc[0, (value ^ data[i]) & low])
+        value = (value >> np.uint64(8)) ^ np.uint64(CRC[0, (value ^ data[i]) & low])
         i += np.uint64(1)
-    return (value >> np.uint64(8)) ^ np.uint64(crc[0, (value ^ np.uint64(extra)) & low])
+    return (value >> np.uint64(8)) ^ np.uint64(CRC[0, (value ^ np.uint64(extra)) & low])
 
 
 @kernel
-def frame_one(data, p, n, extra, crc):
+def frame_one(data, p, n, extra):
     """Read the frame at `p` of data[:n]: (status, end, header length, payload length, message id)."""
     if p + 2 > n:
         return CUT, p, 0, 0, 0
@@ -96,13 +117,13 @@ def frame_one(data, p, n, extra, crc):
         return UNKNOWN, end, header, length, message
     tail = p + header + length
     wanted = np.uint64(data[tail]) | np.uint64(data[tail + 1]) << np.uint64(8)
-    if checksum_one(data, p + 1, tail, extra[message], crc) != wanted:
+    if checksum_one(data, p + 1, tail, extra[message]) != wanted:
         return NO_FRAME, p, 0, 0, 0
     return VERIFIED, end, header, length, message
 
 
 @kernel
-def unknown_one(data, p, end, n, lead, final, extra, crc):
+def unknown_one(data, p, end, n, lead, final, extra):
     """Where to go on from a frame of unknown id at `p`: `end` if it may be one, a verified frame inside it, or `p`.
 
     It may be a frame if another starts right after it, or the data ends there, and no verified frame starts inside:
@@ -120,7 +141,7 @@ def unknown_one(data, p, end, n, lead, final, extra, crc):
         q = inner + lead
         if q >= n or (data[q] != V1 and data[q] != V2):
             continue
-        status = frame_one(data, q, n, extra, crc)[0]
+        status = frame_one(data, q, n, extra)[0]
         if status == VERIFIED:
             return inner
         if status == CUT and not final:
@@ -160,33 +181,26 @@ def count_one(senders, counts, source, sequence):
 
 
 @kernel
-def scan(data, stops, stamped, final, extra, crc, wanted, time, counts, senders):
-    """Index every verified frame of wanted messages.
+def scan(data, stops, stamped, final, extra, time, memory):
+    """Index every verified frame of wanted messages; return the index, and how many frames are in it.
 
-    `data` holds one part of a stream, or several, which end at `stops`: no frame reaches from one into the next.
+    `data` holds one part of a stream, or several, which end at `stops`: no frame reaches from one into the next. In
+    their place is left how many bytes at the end of each part were not decided on; of the last, counts[LEFT] says it.
 
     The scanner moves on by a frame's length only after its checksum held, else by one byte: a length that is not
     verified is never trusted. The only frames stepped over whole without a checksum are those of unknown id, see
     `unknown_one`. Unless `final`, it stops where more bytes are needed to decide, so that the frames of a stream do not
     depend on how it was split.
 
-    Returns the columns of the index, a row for each frame: where its payload is, how long, message, source, sequence,
-    bytes before and after the payload, stamp (`time` where the data has none); and of each part how many bytes at its
-    end were not decided on. They are made here: a live link calls for a few frames at a time, and whatever Python does
-    besides the call costs more than the call.
+    Few arrays go in and one comes out: a live link calls for a few frames at a time, after a sleep in which the caches
+    have forgotten it, and then each array that crosses costs as much as the frames.
     """
     lead = STAMP if stamped else 0
+    counts, senders = memory[N_SENDERS], memory
     room = data.shape[0] // (SMALLEST_FRAME + lead) + 1
-    payload = np.empty(room, dtype=np.int64)
-    size = np.empty(room, dtype=np.uint8)
-    message = np.empty(room, dtype=np.int32)
-    source = np.empty(room, dtype=np.uint16)
-    sequence = np.empty(room, dtype=np.uint8)
-    head = np.empty(room, dtype=np.uint8)
-    tail = np.empty(room, dtype=np.uint8)
-    stamp = np.empty(room, dtype=np.int64)
+    index = np.empty(room * INDEX_BYTES, dtype=np.uint8)
+    payload, stamp, message, source, size, sequence, head, tail = columns_one(index)
     n_parts = max(stops.shape[0], 1)
-    left = np.empty(n_parts, dtype=np.int64)
     found = 0
     p = 0
     for part in range(n_parts):
@@ -195,11 +209,11 @@ def scan(data, stops, stamped, final, extra, crc, wanted, time, counts, senders)
             q = p + lead
             step = 1
             if data[q] == V1 or data[q] == V2:
-                status, end, header, length, identity = frame_one(data, q, n, extra, crc)
+                status, end, header, length, identity = frame_one(data, q, n, extra)
                 if status == CUT and not final:
                     break
                 if status == UNKNOWN:
-                    go_on = unknown_one(data, p, end, n, lead, final, extra, crc)
+                    go_on = unknown_one(data, p, end, n, lead, final, extra)
                     if go_on < 0:
                         break
                     step = max(go_on - p, 1)
@@ -208,7 +222,7 @@ def scan(data, stops, stamped, final, extra, crc, wanted, time, counts, senders)
                     sender = np.int64(data[at]) << 8 | np.int64(data[at + 1])
                     counts[FRAMES] += 1
                     count_one(senders, counts, sender, np.int64(data[at - 1]))
-                    if wanted[identity]:
+                    if extra[identity] < UNWANTED:
                         payload[found] = q + header
                         size[found] = length
                         message[found] = identity
@@ -238,11 +252,60 @@ def scan(data, stops, stamped, final, extra, crc, wanted, time, counts, senders)
                 counts[SKIPPING] = 1
             counts[SKIPPED] += step
             p += step
-        left[part] = n - p
+        counts[LEFT] = n - p
+        if stops.shape[0]:
+            stops[part] = n - p
         p = n
-    counts[LEFT] = left[-1]
-    index = payload[:found], size[:found], message[:found], source[:found], sequence[:found]
-    return *index, head[:found], tail[:found], stamp[:found], left
+    return index, found
+
+
+@kernel
+def same_one(senders, a, b):
+    """Whether two datagrams have the same sender."""
+    k = 0
+    while k < senders.shape[1] and senders[a, k] == senders[b, k]:
+        k += 1
+    return k == senders.shape[1]
+
+
+@kernel
+def scan_datagrams(room, senders, sizes, n, extra, time, memory):
+    """Put n datagrams together by sender, and index their frames as `scan` does; one crossing for a live link.
+
+    Datagram i is room[i, :sizes[i]], and senders[i] says who sent it. Returns the bytes, sender after sender; the
+    index, and how many frames are in it; and a row for each sender at whose end bytes were not decided on: one of its
+    datagrams, where the bytes end, how many they are.
+    """
+    size = 0
+    for i in range(n):
+        size += sizes[i]
+    data = np.empty(size, dtype=np.uint8)
+    rests = np.empty((n, 3), dtype=np.int64)
+    left = np.zeros(n, dtype=np.int64)  # first: which datagrams are put together already
+    n_parts = 0
+    p = 0
+    for i in range(n):
+        if left[i]:
+            continue
+        for j in range(i, n):
+            if not left[j] and same_one(senders, i, j):
+                for k in range(sizes[j]):
+                    data[p + k] = room[j, k]
+                p += sizes[j]
+                left[j] = 1
+        rests[n_parts, 0] = i
+        rests[n_parts, 1] = p
+        n_parts += 1
+    for part in range(n_parts):
+        left[part] = rests[part, 1]
+    index, found = scan(data, left[:n_parts], False, False, extra, time, memory)
+    n_rests = 0
+    for part in range(n_parts):
+        if left[part] > 0:
+            rests[n_rests] = rests[part]
+            rests[n_rests, 2] = left[part]
+            n_rests += 1
+    return data, index, found, rests[:n_rests]
 
 
 @kernel
@@ -256,15 +319,16 @@ def payload_one(data, start, sent, full, out, at):
 
 
 @kernel
-def gather_message(data, payload, size, message, source, identity, system, width):
+def gather_message(data, index, found, identity, system, width):
     """Copy the payloads of one message, of one system or (-1) of all, side by side; return them and their rows."""
+    payload, _, message, source, size, _, _, _ = columns_one(index)
     n = 0
-    for i in range(message.shape[0]):
+    for i in range(found):
         n += message[i] == identity and (system < 0 or source[i] >> 8 == system)
     rows = np.empty(n, dtype=np.int64)
     out = np.empty(n * width, dtype=np.uint8)
     n = 0
-    for i in range(message.shape[0]):
+    for i in range(found):
         if message[i] == identity and (system < 0 or source[i] >> 8 == system):
             payload_one(data, payload[i], np.int64(size[i]), width, out, n * width)
             rows[n] = i
@@ -273,12 +337,13 @@ def gather_message(data, payload, size, message, source, identity, system, width
 
 
 @kernel
-def gather(data, payload, size, message, width, cursor, out):
+def gather(data, index, found, width, cursor, out):
     """Copy each payload to `cursor` of its message in `out`, and move that on by the message's width.
 
     One pass in the order of the bytes: going through them once per message takes three times as long.
     """
-    for i in range(payload.shape[0]):
+    payload, _, message, _, size, _, _, _ = columns_one(index)
+    for i in range(found):
         full = np.int64(width[message[i]])
         payload_one(data, payload[i], np.int64(size[i]), full, out, cursor[message[i]])
         cursor[message[i]] += full

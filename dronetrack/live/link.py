@@ -1,39 +1,33 @@
-"""How do bytes come off a link? From a socket or a serial line, in a thread of its own, to batches of frames.
+"""How do bytes come off a link? Through whoever asks for a batch, or a thread while nobody does, to batches of frames.
 
-The thread reads the link, stamps what came, decodes it and writes the recording, so that neither stamps nor recording
-wait for whoever works on the batches. This is the one place where the library reads a wall clock.
+Reading means: to take what came, stamp it, decode it and write the recording. Who asks for a batch reads the link
+itself, since a thread that hands over each batch costs two cold starts for one. A thread of the link's own stands in
+while nobody asks, so that neither stamps nor recording wait for whoever works on the batches. This is the one place
+where the library reads a wall clock.
 """
 
 import contextlib
+import math
 import pathlib
 import queue
-import select
-import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from dronetrack.errors import FormatError, InputError
+from dronetrack.live.peers import LISTEN_S, Datagrams, Peer, Serial, Stream, warm_up
 from dronetrack.mavlink.frames import Decoder, Frames
 
 KINDS = ("udpin", "udpout", "tcp", "serial")
 
-# While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message,
-# and half of it is what a message waits on average.
-GATHER_S = 0.008
-LISTEN_S = 0.2
+# How often the link's own thread looks whether it is needed, and for how long who took a batch is not missed. In that
+# time the system keeps what comes: by default 200 KB, which are some 500 messages.
+LOOK_S, PROMPT_S = 0.04, 0.004
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.25, 10.0
 ANNOUNCE_S = 1.0
-SOCKET_BYTES = 4 << 20
+MOST_LAST = 1000  # batches that are still taken when a link is closed: a flood must not keep it open
 MOST_WAITING = 200_000
-DATAGRAM = 65_535
-STREAM = 65_536
-# Linux: what the kernel knows of a socket's memory, and where in it is how many datagrams it had to drop.
-_SO_MEMINFO, _SK_MEMINFO_DROPS, _MEMINFO_BYTES = 55, 8, 36
-
-Part = tuple[Hashable, bytes]
 
 
 def wall_clock_us() -> int:
@@ -105,12 +99,12 @@ class _Address:
     def __str__(self) -> str:
         return f"{self.kind}:{self.host}:{self.number}"
 
-    def connect(self) -> "_Datagrams | _Stream | _Serial":
+    def connect(self) -> Peer:
         if self.kind == "serial":
-            return _Serial(self.host, self.number)
+            return Serial(self.host, self.number)
         if self.kind == "tcp":
-            return _Stream(self.host, self.number)
-        return _Datagrams(self.kind, self.host, self.number)
+            return Stream(self.host, self.number)
+        return Datagrams(self.kind, self.host, self.number)
 
 
 class Link:
@@ -134,13 +128,14 @@ class Link:
     ) -> None:
         self.address, self._address = str(address), address
         self._now_us, self._most_waiting, self._decoder = now_us, most_waiting, decoder
-        # Batches, then None: the end.
+        # Batches that the link's own thread read, then None: the end.
         self._waiting: queue.SimpleQueue[Frames | None] = queue.SimpleQueue()
         self._n_waiting, self._counting = 0, threading.Lock()
-        self._closed = threading.Event()
-        self._counts = dict.fromkeys(
-            ("received_bytes", "dropped_frames", "dropped_datagrams", "connections", "failed_connections"), 0
-        )
+        # Held, but while somebody wants to wake the link's own thread.
+        self._sleep = threading.Lock()
+        self._sleep.acquire()
+        self._closed = False
+        self._counts = dict.fromkeys(("dropped_frames", "dropped_datagrams", "connections", "failed_connections"), 0)
         self._fault: Exception | None = None
         self._peer = self._first_peer()
         self._record = None
@@ -150,7 +145,12 @@ class Link:
             if self._peer is not None:
                 self._peer.close()
             raise FormatError(f"{record}: the recording cannot be written ({fault.strerror}).") from None
-        self.port = self._peer.number if isinstance(self._peer, _Datagrams) else address.number
+        self.port = self._peer.number if isinstance(self._peer, Datagrams) else address.number
+        # Whoever has the turn reads the link: first the link's own thread, for it must load the decoder.
+        self._turn = threading.Lock()
+        self._turn.acquire()
+        self._attended, self._asked, self._dozes = False, False, False
+        self._left_s = self._announced_s = -math.inf
         self._thread = threading.Thread(target=self._run, name=self.address, daemon=True)
         self._thread.start()
 
@@ -161,7 +161,10 @@ class Link:
         ``received_bytes``; ``dropped_frames`` (the reader of the batches was too slow), ``dropped_datagrams`` (this
         process was, as Linux tells); ``connections`` and ``failed_connections``.
         """
-        stats, peer = {**self._decoder.stats, **self._counts}, self._peer
+        stats, peer = (
+            {**self._decoder.stats, "received_bytes": self._decoder.received_bytes, **self._counts},
+            self._peer,
+        )
         stats["dropped_datagrams"] += peer.dropped if peer is not None else 0
         return stats
 
@@ -201,13 +204,43 @@ class Link:
 
     def _next(self, timeout_s: float) -> Frames | None:
         """Return the next batch, or None at the end; `queue.Empty` if none came in time."""
-        batch = self._waiting.get(timeout=timeout_s)
+        until_s = time.monotonic() + timeout_s
+        batch = self._read_here(until_s)
+        if batch is not None:
+            return batch
+        self._asked = True
+        batch = self._waiting.get(timeout=max(until_s - time.monotonic(), 0.0))
         if batch is None:
             self._waiting.put(None)  # for whoever asks again
             if self._fault is not None:
                 raise self._fault
             return None
         self._count_waiting(-len(batch))
+        self._left_s = time.monotonic()
+        return batch
+
+    def _read_here(self, until_s: float) -> Frames | None:
+        """Read in the thread that asks, unless batches wait already or the link's own thread has the turn."""
+        if not self._waiting.empty() or not self._turn.acquire(blocking=False):
+            return None
+        self._attended = True
+        try:
+            return self._first_batch(until_s)
+        except Exception as fault:
+            self._fault = fault
+            self._closed = True
+            raise
+        finally:
+            self._attended, self._left_s = False, time.monotonic()
+            self._turn.release()
+            if self._dozes:
+                self._wake()
+
+    def _first_batch(self, until_s: float) -> Frames | None:
+        batch, rest_s = None, 0.0
+        while batch is None and rest_s >= 0.0 and self._waiting.empty() and not self._closed:
+            batch = self._pump(max(until_s - time.monotonic(), 0.0))
+            rest_s = until_s - time.monotonic() if self._peer is not None else -1.0
         return batch
 
     def _count_waiting(self, more: int) -> None:
@@ -229,71 +262,132 @@ class Link:
 
     def close(self) -> None:
         """Close the link; what waits can still be read."""
-        self._closed.set()
+        self._closed = True
+        self._wake()
         self._thread.join()
         if self._record is not None:
             self._record.close()
 
-    def _first_peer(self) -> "_Datagrams | _Stream | _Serial | None":
+    def _first_peer(self) -> Peer | None:
         if self._address.kind not in ("udpin", "udpout"):
             return None
         try:
-            return self._address.connect()
+            peer = self._address.connect()
         except OSError as fault:
             raise FormatError(f"{self.address} cannot be opened ({fault.strerror}); is it in use?") from None
+        self._counts["connections"] += 1
+        return peer
 
     def _run(self) -> None:
+        """Live as the link's own thread: connect, and read while nobody else does."""
         try:
-            # The first call loads compiled code, or even compiles; what came meanwhile would be stamped late.
-            self._decoder.update(b"")
+            try:
+                # The first call loads compiled code, or even compiles; what came meanwhile would be stamped late.
+                warm_up(self._peer, self._decoder)
+            finally:
+                self._turn.release()
             wait_s = BACKOFF_FIRST_S
-            while not self._closed.is_set():
-                peer = self._connected()
-                if peer is not None:
-                    wait_s = BACKOFF_FIRST_S
-                    self._listen(peer)
-                else:
-                    self._closed.wait(wait_s)
+            while not self._closed:
+                if not self._connected():
+                    self._sleep.acquire(timeout=wait_s)
                     wait_s = min(2.0 * wait_s, BACKOFF_MOST_S)
+                    continue
+                wait_s = BACKOFF_FIRST_S
+                if not self._is_attended():
+                    self._stand_in()
+                self._rest()
+            self._end()
         except Exception as fault:  # noqa: BLE001 - told to whoever reads
             self._fault = fault
         finally:
-            self._closed.set()
+            self._closed = True
             self._waiting.put(None)
 
-    def _connected(self) -> "_Datagrams | _Stream | _Serial | None":
-        try:
-            self._peer = self._peer or self._address.connect()
-        except OSError:
-            self._counts["failed_connections"] += 1
-            return None
-        self._counts["connections"] += 1
-        return self._peer
+    def _connected(self) -> bool:
+        if self._peer is None:
+            try:
+                self._peer = self._address.connect()
+            except OSError:
+                self._counts["failed_connections"] += 1
+                return False
+            self._counts["connections"] += 1
+        return True
 
-    def _listen(self, peer: "_Datagrams | _Stream | _Serial") -> None:
-        """Read one connection until it ends."""
-        announced = -ANNOUNCE_S
-        with contextlib.suppress(OSError):
-            while not self._closed.is_set():
-                if self._address.kind == "udpout" and time.monotonic() - announced > ANNOUNCE_S:
-                    announced = time.monotonic()
-                    peer.send(_heartbeat())
-                if peer.wait(LISTEN_S):
-                    self._take(peer.receive())
-        self._peer = None
+    def _is_attended(self) -> bool:
+        """Whether somebody reads, or took a batch so lately that nothing is late if the next is asked for soon."""
+        return self._attended or time.monotonic() - self._left_s < PROMPT_S
+
+    def _stand_in(self) -> None:
+        """Read, until somebody asks: who asked gets this batch, and reads the next."""
+        with self._turn:
+            self._asked = asked = False
+            while self._peer is not None and not asked and not self._closed:
+                batch = self._pump(LISTEN_S)
+                if batch is not None:
+                    asked = self._asked
+                    self._offer(batch)
+
+    def _rest(self) -> None:
+        """Leave the link to others for a while: where nothing comes, until somebody takes the first batch."""
+        peer = self._peer
+        self._dozes = peer is not None and not peer.flows
+        self._sleep.acquire(timeout=LISTEN_S if self._dozes and self._attended else LOOK_S)
+        self._dozes = False
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake
+            self._sleep.release()
+
+    def _end(self) -> None:
+        """Take what the system still holds, and let go."""
+        with self._turn:
+            peer = self._peer
+            if peer is None:
+                return
+            with contextlib.suppress(OSError):
+                for _ in range(MOST_LAST):
+                    batch = peer.receive(self._decoder, self._now_us)
+                    if batch is None:
+                        break
+                    self._offer(self._recorded(batch))
+            self._part(peer)
+
+    def _pump(self, timeout_s: float) -> Frames | None:
+        """Read what comes next; with the turn only. A connection that ends is given up, for `_run` to make another."""
+        peer = self._peer
+        if peer is None:
+            return None
+        try:
+            self._announce(peer)
+            batch = peer.receive(self._decoder, self._now_us) if peer.wait(min(timeout_s, LISTEN_S)) else None
+        except OSError:
+            self._part(peer)
+            return None
+        return self._recorded(batch)
+
+    def _announce(self, peer: Peer) -> None:
+        if self._address.kind == "udpout" and time.monotonic() - self._announced_s > ANNOUNCE_S:
+            self._announced_s = time.monotonic()
+            peer.send(_heartbeat())
+
+    def _part(self, peer: Peer) -> None:
+        self._peer, self._announced_s = None, -math.inf
         self._counts["dropped_datagrams"] += peer.dropped
         peer.close()
 
-    def _take(self, parts: list[Part]) -> None:
-        if not parts:
-            return
-        batch = self._decoder.update_channels(parts, self._now_us())
-        self._counts["received_bytes"] += sum(len(data) for _, data in parts)
-        if not len(batch):
-            return
+    def _recorded(self, batch: Frames | None) -> Frames | None:
+        """Write a batch to the recording; None where no frame is complete."""
+        if batch is None or not len(batch):
+            return None
         if self._record is not None:
             self._record.write(batch.to_tlog())
             self._record.flush()
+        return batch
+
+    def _offer(self, batch: Frames | None) -> None:
+        """Put a batch where others find it; beyond the most that may wait the oldest are dropped."""
+        if batch is None:
+            return
         self._waiting.put(batch)
         self._count_waiting(len(batch))
         while self._n_waiting > self._most_waiting and self._waiting.qsize() > 1:
@@ -304,131 +398,6 @@ class Link:
             late = self._waiting.get_nowait() or ()
             self._count_waiting(-len(late))
             self._counts["dropped_frames"] += len(late)
-
-
-class _Socket:
-    """What both kinds of sockets share: waiting, without a call to the system for every message."""
-
-    dropped = 0
-
-    def __init__(self, opened: socket.socket) -> None:
-        self._socket = opened
-        self._socket.setblocking(False)
-        self._room = memoryview(bytearray(SOCKET_BYTES + DATAGRAM))
-        self._flows = False
-
-    def wait(self, timeout_s: float) -> bool:
-        if self._flows:
-            time.sleep(GATHER_S)
-            return True
-        return bool(select.select([self._socket], [], [], timeout_s)[0])
-
-    def receive(self) -> list[Part]:
-        """All that has come, as parts of one sender each."""
-        parts: dict[Hashable, list[memoryview]] = {}
-        size = 0
-        # Not for ever: on a flooded link the decoder must have its turn.
-        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-            while size < SOCKET_BYTES:
-                n, sender = self._into(self._room[size:])
-                parts.setdefault(sender, []).append(self._room[size : size + n])
-                size += n
-        self._flows = size > 0
-        return [(sender, b"".join(pieces)) for sender, pieces in parts.items()]
-
-    def _into(self, room: memoryview) -> tuple[int, Hashable]:
-        """Put what comes next into `room`: how many bytes, and who sent them."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-class _Datagrams(_Socket):
-    """UDP, listening or calling."""
-
-    def __init__(self, kind: str, host: str, number: int) -> None:
-        family, _, _, _, place = socket.getaddrinfo(host, number, type=socket.SOCK_DGRAM)[0]
-        super().__init__(socket.socket(family, socket.SOCK_DGRAM))
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
-            if kind == "udpin":
-                self._socket.bind(place)
-        except OSError:
-            self._socket.close()
-            raise
-        self.number: int = self._socket.getsockname()[1]
-        self._heard: Any = place if kind == "udpout" else None
-
-    @property
-    def dropped(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """How many datagrams the socket had no room for; 0 where the system does not tell."""
-        if sys.platform != "linux":
-            return 0
-        with contextlib.suppress(OSError):
-            told = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
-            return memoryview(told).cast("I")[_SK_MEMINFO_DROPS]
-        return 0
-
-    def _into(self, room: memoryview) -> tuple[int, Hashable]:
-        n, self._heard = self._socket.recvfrom_into(room)
-        return n, self._heard
-
-    def send(self, data: bytes) -> None:
-        if self._heard is not None:
-            self._socket.sendto(data, self._heard)
-
-
-class _Stream(_Socket):
-    """A TCP connection; what is not read in time waits at the sender's."""
-
-    def __init__(self, host: str, number: int) -> None:
-        super().__init__(socket.create_connection((host, number), timeout=5.0))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._ended = False
-
-    def _into(self, room: memoryview) -> tuple[int, Hashable]:
-        if self._ended:
-            raise ConnectionResetError
-        n = self._socket.recv_into(room)
-        if not n:
-            # What came before the end is taken first.
-            self._ended = True
-            raise BlockingIOError
-        return n, None
-
-    def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
-
-class _Serial:
-    """A serial line; nobody tells what it loses."""
-
-    dropped = 0
-
-    def __init__(self, device: str, baud: int) -> None:
-        try:
-            import serial  # pyright: ignore[reportMissingModuleSource]
-        except ImportError:
-            raise InputError("a serial link needs pyserial: pip install dronetrack[live]") from None
-        self._line = serial.Serial(device, baud, timeout=LISTEN_S)
-        self._first = b""
-
-    def wait(self, timeout_s: float) -> bool:
-        self._line.timeout = timeout_s
-        self._first = self._line.read(1)
-        if self._first:
-            time.sleep(GATHER_S)
-        return bool(self._first)
-
-    def receive(self) -> list[Part]:
-        return [(None, self._first + self._line.read(self._line.in_waiting))]
-
-    def send(self, data: bytes) -> None:
-        self._line.write(data)
-
-    def close(self) -> None:
-        self._line.close()
 
 
 def _heartbeat() -> bytes:

@@ -1,8 +1,9 @@
 """Which frames does a log or stream hold? Bytes become a verified index, and an index becomes columns by message."""
 
+import itertools
 import pathlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,13 +15,23 @@ from dronetrack.mavlink.content import Content, read_content
 from dronetrack.mavlink.layouts import Dialect, dialect_of
 from dronetrack.mavlink.signing import SignaturePolicy, Signatures
 
-_CRC = kernels.crc_tables()
+_TOTALS: tuple[str, ...] = ("frames", "bad_frames", "lost_frames", "skipped_bytes", "unknown_id_frames", "cut_bytes")
 _WHOLE = np.zeros(0, dtype=np.int64)  # where the parts end of what has only one
 _PROBE_BYTES = 65_536
 _CHUNK_BYTES = 1 << 22
 MOST_CHANNELS = 256
 
 Bytes = bytes | bytearray | memoryview
+
+
+def _column(at: int, kind: type[np.generic], doc: str) -> Any:  # noqa: ANN401 - a property, to the type checker a column
+    """Make the property that cuts a column out of an index; most batches of a live link are asked for two of eight."""
+
+    def cut(self: "Frames") -> NDArray[Any]:
+        start = at * (len(self.index) // kernels.INDEX_BYTES)
+        return self.index[start : start + self.n_frames * np.dtype(kind).itemsize].view(kind)
+
+    return property(cut, doc=doc)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,40 +42,50 @@ class Frames:
     ----------
     data : (size,) uint8
         The bytes.
-    payload : (n,) int64
-        Offset of each payload.
-    size : (n,) uint8
-        Its length as sent.
-    message : (n,) int32
-        Message id.
-    source : (n,) uint16
-        ``system_id << 8 | component_id``.
-    sequence : (n,) uint8
-        Sequence number.
-    head, tail : (n,) uint8
-        Bytes of the frame before its payload (6 in MAVLink 1, 10 in MAVLink 2) and after it (15 where it is signed).
-    receive_us : (n,) int64
-        The receiver's stamp; 0 where there is none. [us, its clock]
+    index : (26 * room,) uint8
+        Where the frames are, the columns below in one block of memory, with room for at least n.
+    n_frames : int
+        How many they are.
     dialect : Dialect
         How the messages are laid out.
     stats : dict
         What the decoder had counted when it gave this batch, see `Decoder.stats`.
+
+    Attributes
+    ----------
+    payload : (n,) int64
+        Offset of each payload.
+    receive_us : (n,) int64
+        The receiver's stamp; 0 where there is none. [us, its clock]
+    message : (n,) int32
+        Message id.
+    source : (n,) uint16
+        ``system_id << 8 | component_id``.
+    size : (n,) uint8
+        Length of each payload as sent.
+    sequence : (n,) uint8
+        Sequence number.
+    head, tail : (n,) uint8
+        Bytes of the frame before its payload (6 in MAVLink 1, 10 in MAVLink 2) and after it (15 where it is signed).
     """
 
     data: NDArray[np.uint8]
-    payload: NDArray[np.int64]
-    size: NDArray[np.uint8]
-    message: NDArray[np.int32]
-    source: NDArray[np.uint16]
-    sequence: NDArray[np.uint8]
-    head: NDArray[np.uint8]
-    tail: NDArray[np.uint8]
-    receive_us: NDArray[np.int64]
+    index: NDArray[np.uint8]
+    n_frames: int
     dialect: Dialect
     stats: dict[str, Any] = field(default_factory=dict)
 
+    payload = _column(kernels.PAYLOAD, np.int64, "Offset of each payload.")
+    receive_us = _column(kernels.RECEIVED, np.int64, "The receiver's stamp; 0 where there is none. [us, its clock]")
+    message = _column(kernels.MESSAGE, np.int32, "Message id.")
+    source = _column(kernels.SOURCE, np.uint16, "``system_id << 8 | component_id``.")
+    size = _column(kernels.SIZE, np.uint8, "Length of each payload as sent.")
+    sequence = _column(kernels.SEQUENCE, np.uint8, "Sequence number.")
+    head = _column(kernels.HEAD, np.uint8, "Bytes of each frame before its payload.")
+    tail = _column(kernels.TAIL, np.uint8, "Bytes of each frame after its payload.")
+
     def __len__(self) -> int:
-        return len(self.payload)
+        return self.n_frames
 
     @property
     def system_id(self) -> NDArray[np.uint16]:
@@ -104,7 +125,8 @@ class Frames:
         Frames
             Those.
         """
-        return replace(self, **{name: getattr(self, name)[rows] for name in ROW_COLUMNS})
+        columns = [getattr(self, name)[rows] for name in ROW_COLUMNS]
+        return replace(self, index=_block(columns), n_frames=len(columns[0]))
 
     def columns(self, message: str | int, system_id: int | None = None) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """Gather the payloads of one message.
@@ -124,10 +146,9 @@ class Frames:
             Their rows in this index.
         """
         identity = self.dialect.message_id(message) if isinstance(message, str) else message
-        width, one = int(self.dialect.widths[identity]), -1 if system_id is None else int(system_id)
-        index = self.payload, self.size, self.message, self.source
-        content, rows = kernels.gather_message(self.data, *index, identity, one, width)
-        return content.view(self.dialect.layout(identity)), rows
+        layout, one = self.dialect.layout(identity), -1 if system_id is None else int(system_id)
+        content, rows = kernels.gather_message(self.data, self.index, self.n_frames, identity, one, layout.itemsize)
+        return np.frombuffer(content, layout), rows  # a third of the cost of a view, where the caches are cold
 
     def tables(self) -> dict[str, tuple[NDArray[np.void], NDArray[np.int64]]]:
         """Gather every message there is, in one pass over the bytes.
@@ -146,7 +167,7 @@ class Frames:
         cursor = np.zeros(int(ids[-1]) + 1, dtype=np.int64)
         cursor[ids] = stops - counts * self.dialect.widths[ids]
         content = np.empty(int(stops[-1]), dtype=np.uint8)
-        kernels.gather(self.data, self.payload, self.size, self.message, self.dialect.widths, cursor, content)
+        kernels.gather(self.data, self.index, self.n_frames, self.dialect.widths, cursor, content)
         parts = zip(ids.tolist(), np.split(content, stops[:-1]), np.split(order, first[1:]), strict=True)
         return {
             self.dialect.message_name(one): (values.view(self.dialect.layout(one)), rows) for one, values, rows in parts
@@ -166,7 +187,13 @@ class Frames:
         return b"".join(bytes(stamp) + bytes(content[start:stop]) for stamp, start, stop in rows)
 
 
-ROW_COLUMNS = tuple(one.name for one in fields(Frames)[1:9])
+# As they lie in an index.
+ROW_COLUMNS = ("payload", "receive_us", "message", "source", "size", "sequence", "head", "tail")
+
+
+def _block(columns: Iterable[NDArray[Any]]) -> NDArray[np.uint8]:
+    """Put the columns of an index one after the other."""
+    return np.concatenate([one.view(np.uint8) for one in columns])
 
 
 class Decoder:
@@ -188,6 +215,11 @@ class Decoder:
     signatures : {"require", "accept", "ignore"}, optional
         ``require``: only frames with a right signature and a fresh time are decoded; ``accept``: unsigned frames too,
         wrong ones never; ``ignore``: signatures are not looked at. ``require`` where a key is given, else ``ignore``.
+
+    Attributes
+    ----------
+    received_bytes : int
+        How many bytes were taken so far.
 
     Raises
     ------
@@ -216,12 +248,13 @@ class Decoder:
     ) -> None:
         self.stamped = stamped
         self.dialect = dialect_of(dialect)
-        self._wanted = self.dialect.wanted(names)
+        self._extras = self.dialect.extras(names)
         self._signatures = Signatures(key, signatures or ("ignore" if key is None else "require"))
-        self._counts = np.zeros(kernels.N_COUNTS, dtype=np.int64)
-        self._senders = np.zeros((65536, kernels.N_SENDER), dtype=np.int64)
+        self._memory = np.zeros((kernels.N_SENDERS + 1, kernels.N_COUNTS), dtype=np.int64)
+        self._senders, self._counts = self._memory[:-1], self._memory[-1]
         self._tails: dict[Hashable, bytes] = {}
         self._time_us = 0
+        self.received_bytes = 0
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -278,11 +311,46 @@ class Decoder:
         InputError
             If a stamped log is given another time.
         """
-        if time_us is not None:
-            if self.stamped:
-                raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
-            self._time_us = int(time_us)
+        self._stamp(time_us)
         return self._scan(parts or [(None, b"")], final=False)
+
+    def update_datagrams(
+        self, room: NDArray[np.uint8], senders: NDArray[np.uint8], sizes: NDArray[np.uintc], n: int, time_us: int
+    ) -> Frames:
+        """Take datagrams from the memory into which a socket put them; `update_channels` in one crossing.
+
+        Parameters
+        ----------
+        room : (k, width) uint8
+            A row for each datagram.
+        senders : (k, m) uint8
+            Who sent it: its channel.
+        sizes : (k,) uintc
+            How many bytes it has.
+        n : int
+            How many datagrams there are, at most k.
+        time_us : int
+            When they were received. [us]
+
+        Returns
+        -------
+        Frames
+            Those of one sender after the other.
+        """
+        self._stamp(time_us)
+        if self._tails:
+            parts: dict[Hashable, bytes] = {}
+            for sender, row, size in zip(senders[:n], room, sizes.tolist(), strict=False):
+                name = sender.tobytes()
+                parts[name] = parts.get(name, b"") + row[:size].tobytes()
+            return self._scan(list(parts.items()) or [(None, b"")], final=False)
+        arrays = room, senders, sizes, n, self._extras, self._time_us, self._memory
+        content, index, found, rests = kernels.scan_datagrams(*arrays)
+        content.setflags(write=False)
+        self.received_bytes += len(content)
+        for row, stop, size in rests.tolist():
+            self._remember(senders[row].tobytes(), content[stop - size : stop].tobytes())
+        return self._admitted(Frames(content, index, found, self.dialect, self._totals()))
 
     def flush(self) -> Frames:
         """Return what is left when no more bytes will come; the decoder can then start on a new stream.
@@ -295,30 +363,39 @@ class Decoder:
         return self._scan([(channel, b"") for channel in self._tails] or [(None, b"")], final=True)
 
     def _scan(self, parts: Sequence[tuple[Hashable, Bytes | NDArray[np.uint8]]], *, final: bool) -> Frames:
-        content, stops = self._with_tails(parts)
-        tables = self.dialect.crc_extras, _CRC, self._wanted
-        *rows, left = kernels.scan(
-            content, stops, self.stamped, final, *tables, self._time_us, self._counts, self._senders
-        )  # fmt: skip
+        self.received_bytes += sum(len(data) for _, data in parts)
+        content, ends = self._with_tails(parts)
+        left = np.array(ends, dtype=np.int64) if len(ends) > 1 else _WHOLE
+        index, n = kernels.scan(content, left, self.stamped, final, self._extras, self._time_us, self._memory)
         if final:
             self._counts[kernels.SKIPPING] = 0
         else:
-            self._keep(parts, content, stops.tolist() or [len(content)], left.tolist())
-        frames = Frames(content, *rows, dialect=self.dialect, stats=self.stats if final else self._totals())
+            self._keep(parts, content, ends, left.tolist() or [int(self._counts[kernels.LEFT])])
+        frames = Frames(content, index, n, self.dialect, self.stats if final else self._totals())
+        return self._admitted(frames)
+
+    def _stamp(self, time_us: int | None) -> None:
+        if time_us is not None:
+            if self.stamped:
+                raise InputError("a stamped log brings its own times; time_us is for streams without stamps.")
+            self._time_us = int(time_us)
+
+    def _admitted(self, frames: Frames) -> Frames:
         if self._signatures.policy == "ignore":
             return frames
-        admitted = self._signatures.admit(content, frames.start, frames.stop, frames.source)
+        admitted = self._signatures.admit(frames.data, frames.start, frames.stop, frames.source)
         return replace(frames.take(admitted), stats={**frames.stats, **self._signatures.stats})
 
-    def _with_tails(self, parts: Sequence[tuple[Hashable, Any]]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Put what each channel left before what it brings now; return where each part ends, if there are several."""
+    def _with_tails(self, parts: Sequence[tuple[Hashable, Any]]) -> tuple[NDArray[np.uint8], list[int]]:
+        """Put what each channel left before what it brings now; return where each part ends."""
         if len(parts) > 1 or parts[0][0] in self._tails:
             pieces = [self._tails.pop(channel, b"") + bytes(data) for channel, data in parts]
-            return np.frombuffer(b"".join(pieces), dtype=np.uint8), np.cumsum([len(one) for one in pieces])
+            ends = list(itertools.accumulate(map(len, pieces)))
+            return np.frombuffer(b"".join(pieces), dtype=np.uint8), ends
         content = np.frombuffer(parts[0][1], dtype=np.uint8)
-        if content.flags.writeable:
+        if type(parts[0][1]) is not bytes:
             content.flags.writeable = False
-        return content, _WHOLE
+        return content, [len(content)]
 
     def _keep(
         self, parts: Sequence[tuple[Hashable, Any]], content: NDArray[np.uint8], stops: list[int], left: list[int]
@@ -326,22 +403,16 @@ class Decoder:
         """Keep what was not decided on for when more bytes of its channel come."""
         for (channel, _), stop, rest in zip(parts, stops, left, strict=True):
             if rest:
-                self._tails[channel] = content[stop - rest : stop].tobytes()
-        while len(self._tails) > MOST_CHANNELS:
+                self._remember(channel, content[stop - rest : stop].tobytes())
+
+    def _remember(self, channel: Hashable, tail: bytes) -> None:
+        self._tails[channel] = tail
+        if len(self._tails) > MOST_CHANNELS:
             self._counts[kernels.SKIPPED] += len(self._tails.pop(next(iter(self._tails))))
 
     def _totals(self) -> dict[str, int]:
-        counts: list[int] = self._counts.tolist()
-        signed = self._signatures.stats if self._signatures.policy != "ignore" else {}
-        return {
-            "frames": counts[kernels.FRAMES],
-            "bad_frames": counts[kernels.RUNS],
-            "lost_frames": counts[kernels.LOST],
-            "skipped_bytes": counts[kernels.SKIPPED],
-            "unknown_id_frames": counts[kernels.UNKNOWN_IDS],
-            "cut_bytes": counts[kernels.LEFT],
-            **signed,
-        }
+        totals = dict(zip(_TOTALS, self._counts.tolist(), strict=False))
+        return totals if self._signatures.policy == "ignore" else {**totals, **self._signatures.stats}
 
 
 def read_frames(source: str | pathlib.Path | Bytes | Content, **options: Any) -> Frames:  # noqa: ANN401 - those of Decoder
@@ -474,8 +545,8 @@ def join_frames(batches: Sequence[Frames]) -> Frames:
     if not batches:
         raise InputError("join_frames needs at least one batch.")
     shift = np.cumsum([0, *(len(one.data) for one in batches[:-1])])
-    columns = {name: np.concatenate([getattr(one, name) for one in batches]) for name in ROW_COLUMNS}
-    columns["payload"] += np.repeat(shift, [len(one) for one in batches])
+    payloads = [one.payload + start for one, start in zip(batches, shift.tolist(), strict=True)]
+    index = _block(payloads + [getattr(one, name) for name in ROW_COLUMNS[1:] for one in batches])
     data = np.concatenate([one.data for one in batches])
     data.flags.writeable = False
-    return Frames(data, **columns, dialect=batches[-1].dialect, stats=batches[-1].stats)
+    return Frames(data, index, sum(map(len, batches)), batches[-1].dialect, batches[-1].stats)

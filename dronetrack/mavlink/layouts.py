@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dronetrack.errors import InputError
+from dronetrack.kernels import mavlink as kernels
 
 MAX_MESSAGE_ID = 65536
 
@@ -136,8 +137,8 @@ class Dialect:
             raise InputError(f"dialect {self.name!r} has no message {name!r}.")
         return self._ids[name]
 
-    def wanted(self, names: Iterable[str] | None) -> NDArray[np.bool_]:
-        """Return which ids are asked for.
+    def extras(self, names: Iterable[str] | None) -> NDArray[np.int16]:
+        """Return what the scanner knows of each id: its CRC_EXTRA, and whether it is asked for.
 
         Parameters
         ----------
@@ -146,13 +147,21 @@ class Dialect:
 
         Returns
         -------
-        (65536,) bool
-            True where wanted.
+        (65536,) int16
+            `crc_extras`, 256 more where the message is to be verified and then dropped.
+
+        Raises
+        ------
+        InputError
+            If the dialect has no such message.
         """
-        mask = np.full(len(self.crc_extras), names is None)
-        for name in names or ():
-            mask[self.message_id(name)] = True
-        return mask
+        if names is None:
+            return self.crc_extras
+        dropped = self.crc_extras >= 0
+        dropped[[self.message_id(name) for name in names]] = False
+        extras = np.where(dropped, self.crc_extras + kernels.UNWANTED, self.crc_extras).astype(np.int16)
+        extras.flags.writeable = False
+        return extras
 
 
 @functools.cache
