@@ -90,6 +90,8 @@ def package(**changes):
         {"levelled": 0.9, "body": 0.1},
         np.array([0.4, -0.3, 0.0]),
         0.8,
+        lag_s=0.09,
+        lag_std_s=0.03,
     )
     whole = {
         "operation": OPERATION,

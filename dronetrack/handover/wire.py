@@ -22,7 +22,7 @@ from dronetrack.motion import Mixture, Motion
 from dronetrack.registration import Registration
 from dronetrack.tracker.belief import HEARD, LEARNT, MOST_MODELS, Belief
 
-VERSION = 1
+VERSION = 2
 
 # Tags of typed arrays, little-endian (RFC 8746, section 2.1).
 _TAGS = {"i1": 72, "i2": 77, "i4": 78, "i8": 79, "f2": 84, "f4": 85, "f8": 86}
@@ -30,8 +30,8 @@ _DEEPEST = 8
 # Tags that cbor2 would make objects of; a package has none, and a number such as 2**(2**60) is better not worked out.
 _MEANINGS = (*range(6), 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
 _MODELS = {one.__name__: one for one in get_args(Motion)}
-_CONSTANTS = ("yaw_deg", "pitch_deg", "heading_deg", "latency_s", "scale")
-_DEVIATIONS = ("yaw_std_deg", "pitch_std_deg", "heading_std_deg", "latency_std_s", "scale_std")
+_CONSTANTS = ("yaw_deg", "pitch_deg", "heading_deg", "latency_s", "scale", "lag_s")
+_DEVIATIONS = ("yaw_std_deg", "pitch_std_deg", "heading_std_deg", "latency_std_s", "scale_std", "lag_std_s")
 _HEAD = ("operation", "issuer", "recipient", "serial", "issued_us", "valid_until_us", "legal_basis", "journal_sequence")
 _HISTORY = (("i8",), ("i4", 3), ("i4", 3), ("f2", 21), ("f4",), ("i1",), ("i2",))
 _DIGESTS = ("journal_digest", "recipient_key")
@@ -175,7 +175,7 @@ def _registration_out(one: Registration) -> dict[str, Any]:
 
 
 def _registration_in(tree: Mapping[str, Any]) -> Registration:
-    constants, deviations = _column(tree["constants"], "f8", 5), _column(tree["deviations"], "f8", 5)
+    constants, deviations = _column(tree["constants"], "f8", 6), _column(tree["deviations"], "f8", 6)
     return Registration(
         drone=tree["drone"],
         **dict(zip(_CONSTANTS + _DEVIATIONS, [*constants.tolist(), *deviations.tolist()], strict=True)),
