@@ -2,6 +2,7 @@
 
 import numba
 import numpy as np
+import pytest
 
 from dronetrack.kernels import kernel, motion
 from dronetrack.kernels.compiling import Part, PartLibrary
@@ -81,3 +82,16 @@ def test_an_array_too_large_for_memory_is_an_error_also_inside_a_part():
         pass
     else:
         raise AssertionError("no error")
+
+
+def test_a_part_that_returns_what_it_did_not_make_is_refused():
+    @kernel
+    def same_one(x):
+        return x
+
+    @kernel
+    def first_rows(x):
+        return same_one(x)[0]
+
+    with pytest.raises(TypeError, match="same_one, a part of a kernel, must not return an array"):
+        first_rows(X)

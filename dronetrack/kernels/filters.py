@@ -171,25 +171,28 @@ def copy_hypothesis_one(x, P, w, x_to, P_to, w_to):
 
 
 @kernel
-def move_one(code, params, dt, phi, clock, x, P, F, Q):
-    """Move one model's (x, P) on: P = F P F' + Q for the target, F P phi for its ties to the shared errors."""
+def move_one(code, params, dt, decay, x, P, F, Q):
+    """Move one model's (x, P) on: P = F P F' + Q for the target, F P decay for its ties to the shared errors."""
     D, N = P.shape
     model_one(code, params, x, dt, F, Q)
     move_mean_one(F, x)
-    for k in range(D, N):
-        decay = phi[clock[k - D]]
-        for i in range(D):
-            P[i, k] *= decay
-    # F is the identity on the position: (I A; 0 G).
+    for i in range(D):
+        for k in range(N - D):
+            P[i, D + k] *= decay[k]
+    # F is the identity on the position, (I A; 0 G), and of most models G is the identity as well.
+    for i in range(3):
+        for j in range(3, D):
+            f = F[i, j]
+            if f != 0.0:
+                for k in range(N):
+                    P[i, k] += f * P[j, k]
+    turns = False
+    for i in range(3, D):
+        for j in range(3, D):
+            turns |= F[i, j] != (1.0 if i == j else 0.0)
+    if turns:
+        turn_rows_one(F, P)
     column = np.empty(D)
-    for k in range(N):
-        for i in range(D):
-            s = P[i, k] if i < 3 else 0.0
-            for j in range(3, D):
-                s += F[i, j] * P[j, k]
-            column[i] = s
-        for i in range(D):
-            P[i, k] = column[i]
     for i in range(D):
         for k in range(D):
             s = P[i, k] if k < 3 else 0.0
@@ -203,6 +206,21 @@ def move_one(code, params, dt, phi, clock, x, P, F, Q):
             s = P[i, j] + Q[i, j]
             P[i, j] = s
             P[j, i] = s
+
+
+@kernel
+def turn_rows_one(F, P):
+    """Fill the rows of P below the position with G times what they are."""
+    D, N = P.shape
+    column = np.empty(D)
+    for k in range(N):
+        for i in range(3, D):
+            s = 0.0
+            for j in range(3, D):
+                s += F[i, j] * P[j, k]
+            column[i] = s
+        for i in range(3, D):
+            P[i, k] = column[i]
 
 
 @kernel
@@ -223,16 +241,18 @@ def move_mean_one(F, x):
 def predict_one(models, sensors, dt, x, P, w, F, Q, Pi, room_x, room_P):
     """Move a hypothesis on by `dt` seconds: mix the models, then move each; shared errors decay (Gauss-Markov)."""
     M = x.shape[0]
-    phi = np.empty(sensors.tau_s.shape[0])
+    phi, decay = np.empty(sensors.tau_s.shape[0]), np.empty(sensors.clock.shape[0])
     for c in range(phi.shape[0]):
         phi[c] = np.exp(-dt / sensors.tau_s[c])
+    for k in range(decay.shape[0]):
+        decay[k] = phi[sensors.clock[k]]
     if models.ranges[0] < M:  # otherwise nothing leads from one to another
         switched, share = np.empty(M), np.empty((M, M))
         switching_one(models.rates, dt, Pi, share)
         mix_one(w, Pi, x, P, switched, share, room_x, room_P)
         copy_hypothesis_one(room_x, room_P, switched, x, P, w)
     for m in range(M):
-        move_one(models.code[m], models.params[m], dt, phi, sensors.clock, x[m], P[m], F, Q)
+        move_one(models.code[m], models.params[m], dt, decay, x[m], P[m], F, Q)
 
 
 @kernel

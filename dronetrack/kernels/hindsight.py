@@ -11,7 +11,8 @@ r, Y        what the future says: smoothed mean x + P r, smoothed covariance P -
             that never change do no harm)
 u, G        of one measurement: its smoothing error and the covariance of that; u' G^-1 u is the NIS that it has against
             all the others (de Jong 1988, doi:10.1093/biomet/75.3.594)
-n           as a size: the target and the errors that are live, N at most
+n           as a size: the target and the errors that are live, N at most; `wide` is n in whole lanes (see `lanes`), and
+            what stands behind n is 0
 
 The past is filtered twice: once to lay down a state at the start of each block of moments, once more in each block, so
 that what the way back needs is kept for one block only.
@@ -27,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dronetrack.kernels import kernel
+from dronetrack.kernels.lanes import LANES, add_row_one, dot_one, lanes_for_one, put, spread, take
 from dronetrack.kernels.motion import model_one, turned_one, up_one
 from dronetrack.kernels.updates import LINE_OF_SIGHT, LOG_2PI, OWN, TICK, cholesky_one, linearise_one
 
@@ -48,16 +50,6 @@ class Way(NamedTuple):
 
 
 @kernel
-def unmoved_one(F, D):
-    """Return whether the step leaves all but the position as it is: F = (I A; 0 I)."""
-    for i in range(3, D):
-        for j in range(3, D):
-            if F[i, j] != (1.0 if i == j else 0.0):
-                return False
-    return True
-
-
-@kernel
 def mirror_one(D, n, P):
     """Copy what stands right of the diagonal block to below it, and make the block itself symmetric to the bit."""
     for i in range(D):
@@ -68,16 +60,16 @@ def mirror_one(D, n, P):
 
 
 @kernel
-def decay_one(decay, D, n, P):
-    """Let the shared errors decay in the columns of P that are theirs; what mirrors them is left to `mirror_one`."""
-    for k in range(n):
-        d = decay[k]
-        for j in range(D, n):
-            P[k, j] *= d * decay[j]
+def decay_one(decay, at, n, wide, P):
+    """Let the shared errors decay in P: row `at` of `decay` has 1 for the target."""
+    for k in range(0, wide, LANES):
+        d = take(decay, (at, k))
+        for i in range(n):
+            put(P, (i, k), take(P, (i, k)) * (decay[at, i] * d))
 
 
 @kernel
-def step_one(F, Q, decay, D, n, x, P, room):
+def step_one(F, Q, decay, at, D, n, wide, x, P, room):
     """Fill x = F x, P = F P F' + Q: the target moves, each shared error decays towards its prior; F = (I A; 0 G)."""
     for i in range(D):
         s = x[i] if i < 3 else 0.0
@@ -85,50 +77,34 @@ def step_one(F, Q, decay, D, n, x, P, room):
             s += F[i, j] * x[j]
         room[0, i] = s
     for i in range(n):
-        x[i] = room[0, i] if i < D else decay[i] * x[i]
-    decay_one(decay, D, n, P)
-    for i in range(3):
-        for j in range(3, D):
-            f = F[i, j]
-            if f != 0.0:
-                for k in range(n):
-                    P[i, k] += f * P[j, k]
-    unmoved = unmoved_one(F, D)
-    if not unmoved:
-        for i in range(3, D):
-            for k in range(n):
-                room[i, k] = 0.0
+        x[i] = room[0, i] if i < D else decay[at, i] * x[i]
+    decay_one(decay, at, n, wide, P)
+    for k in range(0, wide, LANES):
+        for i in range(D):
+            w = take(P, (i, k)) if i < 3 else spread(0.0)
             for j in range(3, D):
-                f = F[i, j]
-                if f != 0.0:
-                    for k in range(n):
-                        room[i, k] += f * P[j, k]
-        for i in range(3, D):
-            for k in range(n):
-                P[i, k] = room[i, k]
+                w += F[i, j] * take(P, (j, k))
+            put(room, (i, k), w)
+        for i in range(D):
+            put(P, (i, k), take(room, (i, k)))
     for i in range(D):
-        for k in range(3):
-            s = P[i, k]
+        for k in range(D):
+            s = P[i, k] if k < 3 else 0.0
             for j in range(3, D):
                 s += P[i, j] * F[k, j]
-            P[i, k] = s
-        if not unmoved:
-            for k in range(3, D):
-                s = 0.0
-                for j in range(3, D):
-                    s += P[i, j] * F[k, j]
-                room[0, k] = s
-            for k in range(3, D):
-                P[i, k] = room[0, k]
-    for i in range(D):
-        for j in range(D):
-            P[i, j] += Q[i, j]
+            room[0, k] = s
+        for k in range(D):
+            P[i, k] = room[0, k] + Q[i, k]
     mirror_one(D, n, P)
 
 
 @kernel
-def foresee_one(n, x, P, ref, H, own, m, R, y, S, W, L, v):
-    """Fill W = P H' L^-T (m, n), L and v = L^-1 y of one measurement, linear about `ref`; return its log-likelihood."""
+def foresee_one(wide, x, P, ref, H, own, m, R, y, S, E, at, W, L, v):
+    """Fill W = P H' L^-T (m, n), L and v = L^-1 y of one measurement, linear about `ref`; return its log-likelihood.
+
+    What comes of it is kept at `at`: three rows of W and L each.
+    """
+    a = 3 * at
     for r in range(m):
         s = y[r]
         for c in range(3):
@@ -137,110 +113,88 @@ def foresee_one(n, x, P, ref, H, own, m, R, y, S, W, L, v):
             if own[c] >= 0:
                 s -= H[r, c] * x[own[c]]
         y[r] = s
-        h0, h1, h2 = H[r, 0], H[r, 1], H[r, 2]
-        if own[3] >= 0:
-            q, h3, h4, h5 = own[3], H[r, 3], H[r, 4], H[r, 5]
-            for k in range(n):
-                s = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2
-                W[r, k] = s + P[q, k] * h3 + P[q + 1, k] * h4 + P[q + 2, k] * h5
-        else:
-            for k in range(n):
-                W[r, k] = P[0, k] * h0 + P[1, k] * h1 + P[2, k] * h2
-        for c in range(6, OWN):
-            if own[c] >= 0 and H[r, c] != 0.0:
-                h, q = H[r, c], own[c]
-                for k in range(n):
-                    W[r, k] += P[q, k] * h
     for r in range(m):
+        for k in range(0, wide, LANES):
+            w = spread(0.0)
+            for c in range(OWN):
+                if own[c] >= 0:
+                    w += H[r, c] * take(P, (own[c], k))
+            put(W, (a + r, k), w)
         for q in range(r + 1):
             s = R[r, q]
             for c in range(OWN):
                 if own[c] >= 0:
-                    s += H[r, c] * W[q, own[c]]
+                    s += H[r, c] * W[a + q, own[c]]
             S[r, q] = s
             S[q, r] = s
-    cholesky_one(S, m, L)
+    cholesky_one(S, m, E)
     foreseen = -0.5 * m * LOG_2PI
     det = 1.0
     for r in range(m):
         s = y[r]
         for q in range(r):
-            s -= L[r, q] * v[q]
-            for k in range(n):
-                W[r, k] -= L[r, q] * W[q, k]
-        v[r] = s / L[r, r]
-        part = 1.0 / L[r, r]
-        for k in range(n):
-            W[r, k] *= part
-        foreseen -= 0.5 * v[r] * v[r]
-        det *= L[r, r]
+            L[a + r, q] = E[r, q]
+            s -= E[r, q] * v[at, q]
+            add_row_one(W, a + r, -E[r, q], W, a + q, wide)
+        L[a + r, r] = E[r, r]
+        part = 1.0 / E[r, r]
+        v[at, r] = s / E[r, r]
+        for k in range(0, wide, LANES):
+            put(W, (a + r, k), part * take(W, (a + r, k)))
+        foreseen -= 0.5 * v[at, r] ** 2
+        det *= E[r, r]
     return foreseen - np.log(det)
 
 
 @kernel
-def absorb_one(n, x, P, m, W, v):
+def absorb_one(n, wide, x, P, at, m, W, v):
     """Update (x, P) by one measurement: x + W' v, P - W' W."""
+    a, b, c = 3 * at, 3 * at + 1, 3 * at + 2
     for r in range(m):
-        for k in range(n):
-            x[k] += W[r, k] * v[r]
+        for k in range(0, wide, LANES):
+            put(x, (k,), take(x, (k,)) + v[at, r] * take(W, (a + r, k)))
     # All components in one pass over P.
-    for k in range(n):
-        w = W[0, k]
+    for j in range(0, wide, LANES):
+        w0, w1, w2 = take(W, (a, j)), take(W, (b, j)), take(W, (c, j))
         if m == 1:
-            for j in range(n):
-                P[k, j] -= w * W[0, j]
+            for k in range(n):
+                put(P, (k, j), take(P, (k, j)) - W[a, k] * w0)
         elif m == 2:
-            w1 = W[1, k]
-            for j in range(n):
-                P[k, j] -= w * W[0, j] + w1 * W[1, j]
+            for k in range(n):
+                put(P, (k, j), take(P, (k, j)) - (W[a, k] * w0 + W[b, k] * w1))
         else:
-            w1, w2 = W[1, k], W[2, k]
-            for j in range(n):
-                P[k, j] -= w * W[0, j] + w1 * W[1, j] + w2 * W[2, j]
+            for k in range(n):
+                put(P, (k, j), take(P, (k, j)) - (W[a, k] * w0 + W[b, k] * w1 + W[c, k] * w2))
 
 
 @kernel
-def times_rows_one(A, at, m, Y, n, G):
-    """Fill the first m rows of G (., n) with those of A[at] times Y: two rows of A, four of Y at a time."""
-    whole = n - n % 4
+def times_rows_one(A, at, m, Y, wide, G):
+    """Fill the first m rows of G with those of A from `at` on times Y: two at a time, two sums of each."""
     for a in range(0, m, 2):
         b = min(a + 1, m - 1)
-        for k in range(n):
-            G[a, k] = 0.0
-            G[b, k] = 0.0
-        for j in range(0, whole, 4):
-            a0, a1, a2, a3 = A[at, a, j], A[at, a, j + 1], A[at, a, j + 2], A[at, a, j + 3]
-            b0, b1, b2, b3 = A[at, b, j], A[at, b, j + 1], A[at, b, j + 2], A[at, b, j + 3]
-            if a == b:
-                for k in range(n):
-                    G[a, k] += a0 * Y[j, k] + a1 * Y[j + 1, k] + a2 * Y[j + 2, k] + a3 * Y[j + 3, k]
-            else:
-                for k in range(n):
-                    y0, y1, y2, y3 = Y[j, k], Y[j + 1, k], Y[j + 2, k], Y[j + 3, k]
-                    G[a, k] += a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
-                    G[b, k] += b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
-        for j in range(whole, n):
-            for c in range(a, b + 1):
-                f = A[at, c, j]
-                for k in range(n):
-                    G[c, k] += f * Y[j, k]
+        for k in range(0, wide, LANES):
+            a0, a1, b0, b1 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+            for j in range(0, wide, 2):
+                y0, y1 = take(Y, (j, k)), take(Y, (j + 1, k))
+                a0 += A[at + a, j] * y0
+                a1 += A[at + a, j + 1] * y1
+                b0 += A[at + b, j] * y0
+                b1 += A[at + b, j + 1] * y1
+            put(G, (a, k), a0 + a1)
+            put(G, (b, k), b0 + b1)
 
 
 @kernel
-def recall_one(n, at, m, H, W, L, v, own, used, r, Y, g, u, E, G, J, told):
+def recall_one(n, wide, at, m, H, W, L, v, own, used, r, Y, g, u, E, G, J, told):
     """Take one measurement back into (r, Y) if it was used; return the NIS that it has against all the others."""
+    first = 3 * at
     for a in range(m):
-        s = v[at, a]
-        for k in range(n):
-            s -= W[at, a, k] * r[k]
-        u[a] = s
-    times_rows_one(W, at, m, Y, n, g)
+        u[a] = v[at, a] - dot_one(W, first + a, r, 0, wide)
+    times_rows_one(W, first, m, Y, wide, g)
     # Y and G stay symmetric to the bit: what is not symmetric in them would grow on the way back.
     for a in range(m):
         for b in range(a + 1):
-            s = 0.0
-            for k in range(n):
-                s += W[at, a, k] * g[b, k]
+            s = dot_one(W, first + a, g, b, wide)
             s = (1.0 if a == b else 0.0) + (s if used else -s)
             G[a, b] = s
             G[b, a] = s
@@ -263,56 +217,51 @@ def recall_one(n, at, m, H, W, L, v, own, used, r, Y, g, u, E, G, J, told):
         for a in range(3):
             J[a, c] = 0.0
         for a in range(m):
-            s = H[at, a, c] if own[c] >= 0 else 0.0
+            s = H[first + a, c] if own[c] >= 0 else 0.0
             for b in range(a):
-                s -= L[at, a, b] * J[b, c]
-            J[a, c] = s / L[at, a, a]
+                s -= L[first + a, b] * J[b, c]
+            J[a, c] = s / L[first + a, a]
             some |= J[a, c] != 0.0
         n_told += some
     for q in range(n_told):
         c = told[q]
-        r[own[c]] += J[0, c] * u[0] + J[1, c] * u[1] + J[2, c] * u[2]
+        r[0, own[c]] += J[0, c] * u[0] + J[1, c] * u[1] + J[2, c] * u[2]
         for a in range(m):
             s = 0.0
             for b in range(m):
                 s += G[a, b] * J[b, c]
             g[a, own[c]] -= 0.5 * s
     for q in range(n_told):
-        row, j0, j1, j2 = own[told[q]], J[0, told[q]], J[1, told[q]], J[2, told[q]]
-        for k in range(n):
-            g[3, k] = g[0, k] * j0 + g[1, k] * j1 + g[2, k] * j2
-            Y[row, k] -= g[3, k]
+        row, c = own[told[q]], told[q]
+        for k in range(0, wide, LANES):
+            w = J[0, c] * take(g, (0, k)) + J[1, c] * take(g, (1, k)) + J[2, c] * take(g, (2, k))
+            put(g, (3, k), w)
+            put(Y, (row, k), take(Y, (row, k)) - w)
         for k in range(n):
             Y[k, row] -= g[3, k]
     return nis
 
 
 @kernel
-def recall_step_one(F, at, decay, D, n, r, Y, room):
+def recall_step_one(F, at, decay, D, n, wide, r, Y, room):
     """Fill r = F' r, Y = F' Y F for the step of target and shared errors; F' = (I 0; A' G')."""
     for i in range(D):
-        s = r[i] if i < 3 else 0.0
+        s = r[0, i] if i < 3 else 0.0
         if i >= 3:
             for j in range(D):
-                s += F[at, j, i] * r[j]
+                s += F[at, j, i] * r[0, j]
         room[0, i] = s
     for i in range(n):
-        r[i] = room[0, i] if i < D else decay[at, i] * r[i]
-    for k in range(n):
-        d = decay[at, k]
-        for j in range(D, n):
-            Y[k, j] *= d * decay[at, j]
-    for i in range(3, D):
-        for k in range(n):
-            room[i, k] = 0.0
-        for j in range(D):
-            f = F[at, j, i]
-            if f != 0.0:
-                for k in range(n):
-                    room[i, k] += f * Y[j, k]
-    for i in range(3, D):
-        for k in range(n):
-            Y[i, k] = room[i, k]
+        r[0, i] = room[0, i] if i < D else decay[at, i] * r[0, i]
+    decay_one(decay, at, n, wide, Y)
+    for k in range(0, wide, LANES):
+        for i in range(3, D):
+            w = spread(0.0)
+            for j in range(D):
+                w += F[at, j, i] * take(Y, (j, k))
+            put(room, (i, k), w)
+        for i in range(3, D):
+            put(Y, (i, k), take(room, (i, k)))
     for i in range(D):
         for k in range(3, D):
             s = 0.0
@@ -336,14 +285,12 @@ def own_slots_one(columns, sensor, D, slot, own):
 
 
 @kernel
-def offset_one(own, n, roots, i, x, moment, P, at, r, offset):
+def offset_one(own, wide, roots, i, x, moment, P, at, r, offset):
     """Fill `offset` (i, 3) with how far off a sensor's site is found to stand: its root times the smoothed errors."""
     for c in range(3):
         offset[i, c] = 0.0
     for c in range(3):
-        error = x[moment, own[3 + c]]
-        for j in range(n):
-            error += P[at, c, j] * r[j]
+        error = x[moment, own[3 + c]] + dot_one(P, 3 * at + c, r, 0, wide)
         for q in range(3):
             offset[i, q] += roots[i, q, c] * error
 
@@ -358,19 +305,6 @@ def lay_one(i, k, z_rows, site_rows, cov_rows, root_rows, offset, state, z, site
         for d in range(3):
             cov[c, d] = cov_rows[i, c, d]
             C[c, d] = root_rows[i, c, d]
-
-
-@kernel
-def keep_one(at, m, n, H, W, L, v, H_kept, W_kept, L_kept, v_kept):
-    """Keep what came of the measurement on the desk."""
-    for a in range(m):
-        v_kept[at, a] = v[a]
-        for c in range(OWN):
-            H_kept[at, a, c] = H[a, c]
-        for b in range(m):
-            L_kept[at, a, b] = L[a, b]
-        for k in range(n):
-            W_kept[at, a, k] = W[a, k]
 
 
 @kernel
@@ -426,10 +360,10 @@ def regather_one(D, before, n_before, after, n_after, prior, x, P, x_room, P_roo
             P_room[q, w] = P[old[q], old[w]] if old[q] >= 0 and old[w] >= 0 else 0.0
         if old[q] < 0:
             P_room[q, q] = prior[after[q - D]]
-    for q in range(n_after):
-        x[q] = x_room[q]
-        for w in range(n_after):
-            P[q, w] = P_room[q, w]
+    for q in range(x.shape[0]):
+        x[q] = x_room[q] if q < n_after else 0.0
+        for w in range(x.shape[0]):
+            P[q, w] = P_room[q, w] if max(q, w) < n_after else 0.0
 
 
 @kernel
@@ -453,15 +387,15 @@ def smooth_rows(rows, use, scale, way, sensors, wanted, x, P, nis, foreseen, off
     for b in range(n_blocks):
         most = max(most, way.rows[min((b + 1) * BLOCK, T)] - way.rows[b * BLOCK])
         N = max(N, D + live_one(awake[b], live))
+    N = lanes_for_one(N)
     # Kept of a block, per row: what came of it, and the rows of P that belong to its site; per moment: x, P, F, decay.
-    m_kept, H_kept, W_kept = np.zeros(most, dtype=np.int64), np.zeros((most, 3, OWN)), np.zeros((most, 3, N))
-    L_kept, v_kept, site_kept = np.zeros((most, 3, 3)), np.zeros((most, 3)), np.zeros((most, 3, N))
-    x_kept, P_kept = np.zeros((BLOCK, N)), np.zeros((BLOCK, D, N))
-    F_kept, decay_kept = np.zeros((BLOCK, D, D)), np.ones((BLOCK, N))
+    m_kept, H_kept, W_kept = np.zeros(most, dtype=np.int64), np.zeros((3 * most, OWN)), np.zeros((3 * most, N))
+    L_kept, v_kept, site_kept = np.zeros((3 * most, 3)), np.zeros((most, 3)), np.zeros((3 * most, N))
+    x_kept, P_kept = np.zeros((BLOCK, N)), np.zeros((BLOCK * D, N))
+    F_kept, decay = np.zeros((BLOCK, D, D)), np.ones((BLOCK, N))
     # On the desk: a row, and what comes of it.
     z, cov, C, ref, params = np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(3), np.zeros(way.params.shape[1])
     H, y, R, S = np.zeros((3, OWN)), np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
-    W, L, v = np.zeros((3, N)), np.zeros((3, 3)), np.zeros(3)
     g, u, E, G = np.zeros((6, N)), np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
     J, told = np.zeros((3, OWN)), np.zeros(OWN + 1, dtype=np.int64)
     x_laid, P_laid = np.zeros((n_blocks, N)), np.zeros((n_blocks, N, N))
@@ -477,10 +411,10 @@ def smooth_rows(rows, use, scale, way, sensors, wanted, x, P, nis, foreseen, off
                 Pf[3 * block + i, 3 * block + j] = turned_one(level, rise, up, i, j)
     n, n_was = D, D
     x_room, P_room, nothing = np.zeros(N), np.zeros((N, N)), np.zeros(B)
-    r, Y = np.zeros(N), np.zeros((N, N))
+    r, Y = np.zeros((1, N)), np.zeros((N, N))
     D_room = np.zeros((D, N))
     phi = np.zeros(sensors.tau_s.shape[0])
-    F, Q, decay = np.zeros((D, D)), np.zeros((D, D)), np.ones(N)
+    F, Q = np.zeros((D, D)), np.zeros((D, D))
     tau_s, clock, variance, columns = sensors.tau_s, sensors.clock, sensors.variance, sensors.columns
     time_us, code, models, state, at_row = way.time_us, way.code, way.params, way.state, way.rows
     kind, sensor, z_rows, site_rows, cov_rows, root_rows = (
@@ -495,18 +429,19 @@ def smooth_rows(rows, use, scale, way, sensors, wanted, x, P, nis, foreseen, off
         for c in range(n_was - D):
             was[c] = live[c]
         n = D + live_one(awake[b], live)
+        wide = lanes_for_one(n)
         for c in range(n - D):
             slot[live[c]] = c
         if ahead:
             regather_one(D, was, n_was, live, n, sensors.variance, xf, Pf, x_room, P_room)
         else:
-            regather_one(D, was, n_was, live, n, nothing, r, Y, x_room, P_room)
-        for i in range(n):
+            regather_one(D, was, n_was, live, n, nothing, r[0], Y, x_room, P_room)
+        for i in range(N):
             if ahead:
                 x_laid[b, i] = xf[i]
             else:
                 xf[i] = x_laid[b, i]
-            for j in range(n):
+            for j in range(N):
                 if ahead:
                     P_laid[b, i, j] = Pf[i, j]
                 else:
@@ -522,10 +457,10 @@ def smooth_rows(rows, use, scale, way, sensors, wanted, x, P, nis, foreseen, off
                     params[c] = models[k, c]
                 model_one(code[k], params, xf, dt, F, Q)
                 for c in range(n - D):
-                    decay[D + c] = phi[clock[live[c]]]
-                step_one(F, Q, decay, D, n, xf, Pf, D_room)
+                    decay[k - low, D + c] = phi[clock[live[c]]]
+                step_one(F, Q, decay, k - low, D, n, wide, xf, Pf, D_room)
                 for c in range(n - D):
-                    Pf[D + c, D + c] += (1.0 - decay[D + c] ** 2) * variance[live[c]]
+                    Pf[D + c, D + c] += (1.0 - decay[k - low, D + c] ** 2) * variance[live[c]]
             for i in range(at_row[k], at_row[k + 1]):
                 if not ahead:
                     m_kept[i - base] = 0
@@ -542,57 +477,55 @@ def smooth_rows(rows, use, scale, way, sensors, wanted, x, P, nis, foreseen, off
                     for q in range(m):
                         for c in range(3):
                             y[q] -= H[q, c] * offset[i, c]
-                likelihood = foresee_one(n, xf, Pf, ref, H, own, m, R, y, S, W, L, v)
+                at = 0 if ahead else i - base
+                likelihood = foresee_one(wide, xf, Pf, ref, H, own, m, R, y, S, E, at, W_kept, L_kept, v_kept)
                 if use[i]:
-                    absorb_one(n, xf, Pf, m, W, v)
+                    absorb_one(n, wide, xf, Pf, at, m, W_kept, v_kept)
                     foreseen[i] = likelihood
                 if not ahead:
-                    m_kept[i - base] = m
-                    keep_one(i - base, m, n, H, W, L, v, H_kept, W_kept, L_kept, v_kept)
+                    m_kept[at] = m
+                    for q in range(m):
+                        for c in range(OWN):
+                            H_kept[3 * at + q, c] = H[q, c]
             if ahead:
                 continue
-            for i in range(n):
-                x_kept[k - low, i] = xf[i]
-                decay_kept[k - low, i] = decay[i]
+            for j in range(0, wide, LANES):
+                put(x_kept, (k - low, j), take(xf, (j,)))
+                for i in range(D):
+                    put(P_kept, ((k - low) * D + i, j), take(Pf, (i, j)))
             for i in range(D):
                 for j in range(D):
                     F_kept[k - low, i, j] = F[i, j]
-                for j in range(n):
-                    P_kept[k - low, i, j] = Pf[i, j]
             for i in range(at_row[k], at_row[k + 1]):
                 c = columns[sensor[i], 0]
                 if m_kept[i - base] > 0 and kind[i] == LINE_OF_SIGHT and c >= 0:
                     for q in range(3):
-                        for j in range(n):
-                            site_kept[i - base, q, j] = Pf[D + slot[c + q], j]
+                        for j in range(0, wide, LANES):
+                            put(site_kept, (3 * (i - base) + q, j), take(Pf, (D + slot[c + q], j)))
         if ahead:
             continue
         for k in range(high - 1, low - 1, -1):
+            here = (k - low) * D
             for i in range(6):
-                s = x_kept[k - low, i]
-                for j in range(n):
-                    s += P_kept[k - low, i, j] * r[j]
-                x[k, i] = s
+                x[k, i] = x_kept[k - low, i] + dot_one(P_kept, here + i, r, 0, wide)
             if wanted:
-                times_rows_one(P_kept, k - low, 6, Y, n, g)
+                times_rows_one(P_kept, here, 6, Y, wide, g)
                 for i in range(6):
                     for j in range(i + 1):
-                        s = P_kept[k - low, i, j]
-                        for q in range(n):
-                            s -= g[i, q] * P_kept[k - low, j, q]
+                        s = P_kept[here + i, j] - dot_one(g, i, P_kept, here + j, wide)
                         P[k, i, j] = s
                         P[k, j, i] = s
             for i in range(at_row[k], at_row[k + 1]):
                 if m_kept[i - base] > 0 and kind[i] == LINE_OF_SIGHT:
                     own_slots_one(columns, sensor[i], D, slot, own)
                     if own[3] >= 0:
-                        offset_one(own, n, root_rows, i, x_kept, k - low, site_kept, i - base, r, offset)
+                        offset_one(own, wide, root_rows, i, x_kept, k - low, site_kept, i - base, r, offset)
             for i in range(at_row[k + 1] - 1, at_row[k] - 1, -1):
                 if m_kept[i - base] > 0:
                     own_slots_one(columns, sensor[i], D, slot, own)
                     nis[i] = recall_one(
-                        n, i - base, m_kept[i - base], H_kept, W_kept, L_kept, v_kept, own, use[i], r, Y,
+                        n, wide, i - base, m_kept[i - base], H_kept, W_kept, L_kept, v_kept, own, use[i], r, Y,
                         g, u, E, G, J, told,
                     )  # fmt: skip
             if k > 0:
-                recall_step_one(F_kept, k - low, decay_kept, D, n, r, Y, D_room)
+                recall_step_one(F_kept, k - low, decay, D, n, wide, r, Y, D_room)
