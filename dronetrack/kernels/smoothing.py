@@ -19,12 +19,12 @@ knows than the past. G and C need the filtered values alone, so the gains of a b
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.generated_smoothing import AHEAD, BLOCK, N_ROWS, NEXT, STEP, back6_one, gains6_one
+from dronetrack.kernels.generated_smoothing import AHEAD, BLOCK, N_ROWS, NEXT, SAFE, STEP, back6_one, gains6_one, turn6_one
 from dronetrack.kernels.generated_smoothing import C as C_ROW
 from dronetrack.kernels.generated_smoothing import G as G_ROW
 from dronetrack.kernels.generated_smoothing import P as P_ROW
 from dronetrack.kernels.mixture import mix_one, spread_one, weigh_one
-from dronetrack.kernels.motion import VELOCITY, chain_one, model_one, switching_one
+from dronetrack.kernels.motion import VELOCITY, chain_one, model_one, switching_one, up_one
 
 LENGTH = NEXT + 27  # row of B that holds the step, in a bank
 BANK_ROWS = LENGTH + 1
@@ -193,22 +193,83 @@ def carry6_one(B, i, x, xn, Pn, x_out, P_out, T):
 @kernel
 def fill_one(params, dt, x, P, first, B):
     """Lay steps `first` .. `first` + BLOCK - 1 of a sequence side by side; steps beyond the last repeat it."""
-    known, f0, f1, q00, q01, q11 = -1.0, 1.0, 0.0, 0.0, 0.0, 0.0
+    known, f0, f1, phi, beta, qp, qv = -1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(BLOCK):
         k = min(first + i, dt.shape[0] - 1)
         if dt[k] != known:
             known = dt[k]
-            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(known, params[2])
+            f0, f1, phi, beta, qp, qv = separate_one(known, params[2])
         row = STEP * BLOCK + i
-        B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
-        B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
+        B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, phi, beta
+        B[row + 3 * BLOCK], B[row + 4 * BLOCK] = qp, qv
         row = P_ROW * BLOCK + i
         for a in range(6):
             B[a * BLOCK + i] = x[k, a]
+            B[(AHEAD + a) * BLOCK + i] = x[k, a] + f1 * x[k, a + 3] if a < 3 else f0 * x[k, a]
             for b in range(a, 6):
                 # Over no time the gain is one, whatever the covariance: with a unit matrix it is so to the bit.
                 B[row] = P[k, a, b] if known > 0.0 else (1.0 if a == b else 0.0)
                 row += BLOCK
+
+
+@kernel
+def separate_one(dt, rate):
+    """Return f0, f1 of a step, and phi, beta, qp, qv: the noise of a position at the end less beta times the speed."""
+    f0, f1, _, q00, q01, q11, _, _, _ = chain_one(dt, rate)
+    beta = q01 / q00 if q00 > 0.0 else 0.0
+    return f0, f1, f1 - beta * f0, beta, max(q11 - beta * q01, 0.0), q00
+
+
+@kernel
+def mirrors_one(B, W):
+    """Fill W with the reflections that take the local up at x to the third axis, either way round."""
+    for i in range(BLOCK):
+        u0, u1, u2 = up_one((B[i], B[BLOCK + i], B[2 * BLOCK + i]))
+        W[i], W[BLOCK + i], W[2 * BLOCK + i] = u0, u1, u2 + np.copysign(1.0, u2)
+        # Without noise the axes do not matter, and a state that stays as it is stays so to the bit.
+        W[3 * BLOCK + i] = 1.0 / (1.0 + np.abs(u2)) if B[(STEP + 4) * BLOCK + i] > 0.0 else 0.0
+
+
+@kernel
+def mirror_one(B, to, apart, W):
+    """Reflect vectors in place: their three numbers are `apart` rows apart, the first in row `to`."""
+    first, second, third = to * BLOCK, (to + apart) * BLOCK, (to + 2 * apart) * BLOCK
+    for i in range(BLOCK):
+        a, b, c = B[first + i], B[second + i], B[third + i]
+        t = W[3 * BLOCK + i] * (W[i] * a + W[BLOCK + i] * b + W[2 * BLOCK + i] * c)
+        B[first + i] = a - W[i] * t
+        B[second + i] = b - W[BLOCK + i] * t
+        B[third + i] = c - W[2 * BLOCK + i] * t
+
+
+@kernel
+def block_gains_one(params, x, P, dt, first, B, W, F, Q, G, C, ahead, work):
+    """Fill gains of the steps of a block; what is nearly singular is left to `gain_one`."""
+    turned = params[0] != params[1]
+    if turned:
+        mirrors_one(B, W)
+        turn6_one(B, P_ROW, W)
+    gains6_one(B, params[0], params[1])
+    if turned:
+        turn6_one(B, C_ROW, W)
+        for a in range(6):
+            mirror_one(B, G_ROW + a, 6, W)
+            mirror_one(B, G_ROW + 18 + a, 6, W)
+        for a in range(6):
+            mirror_one(B, G_ROW + 6 * a, 1, W)
+            mirror_one(B, G_ROW + 6 * a + 3, 1, W)
+    for i in range(min(BLOCK, dt.shape[0] - first)):
+        if not B[SAFE * BLOCK + i] > 0.0:
+            k = first + i
+            model_one(VELOCITY, params, x[k], dt[k], F, Q)
+            gain_one(F, Q, x[k], P[k], G, C, ahead, work)
+            row = C_ROW * BLOCK + i
+            for a in range(6):
+                for b in range(6):
+                    B[(G_ROW + 6 * a + b) * BLOCK + i] = G[a, b]
+                for b in range(a, 6):
+                    B[row] = C[a, b]
+                    row += BLOCK
 
 
 @kernel
@@ -219,7 +280,7 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
     Rows of one `last` come out of one pass back from there: with the last row for all this is fixed-interval smoothing.
     """
     n, steps, d = x.shape
-    work, B = np.empty((N_WORK + 5, d, d)), np.empty(N_ROWS * BLOCK)
+    work, B, W = np.empty((N_WORK + 5, d, d)), np.empty(N_ROWS * BLOCK), np.empty(4 * BLOCK)
     F, Q, G, C, Pn = work[N_WORK], work[N_WORK + 1], work[N_WORK + 2], work[N_WORK + 3], work[N_WORK + 4]
     ahead, xn = np.empty(d), np.empty(d)
     straight = code == VELOCITY and d == 6
@@ -241,7 +302,7 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
                     if k < filled:
                         filled = max(k + 1 - BLOCK, first)
                         fill_one(params, dt[i], x[i], P[i], filled, B)
-                        gains6_one(B, params[0], params[1])
+                        block_gains_one(params, x[i], P[i], dt[i], filled, B, W, F, Q, G, C, ahead, work)
                     carry6_one(B, k - filled, x[i, k], x_from, P_from, x_to, P_to, work[0])
                 elif dt[i, k] > 0.0:
                     model_one(code, params, x[i, k], dt[i, k], F, Q)
@@ -260,14 +321,27 @@ def smooth_bank_rows(first, last, params, dt, state, out):
     """
     steps = state.shape[0]
     odd = -1
-    B = np.full(BANK_ROWS * BLOCK, np.nan)
+    turned = params[0] != params[1]
+    B, W = np.full(BANK_ROWS * BLOCK, np.nan), np.empty(4 * BLOCK)
     for start in range(first, last, BLOCK):
         lanes = min(BLOCK, last - start)
         for k in range(steps - 1, -1, -1):
             load_one(state[k], start, lanes, B, 0 if k < steps - 1 else NEXT)
             if k < steps - 1:
                 step_one(params, dt[k], start, lanes, B)
+                beside_one(B)
+                if turned:
+                    mirrors_one(B, W)
+                    turn6_one(B, P_ROW, W)
+                    turn_next_one(B, W)
                 back6_one(B, params[0], params[1])
+                if turned:
+                    turn_next_one(B, W)
+                for row in range(6 * BLOCK):
+                    B[NEXT * BLOCK + row] += B[row]
+                for i in range(lanes):
+                    if not B[SAFE * BLOCK + i] > 0.0:
+                        singular_one(params, dt[k, start + i], state[k, :, start + i], out[k + 1, :, start + i], B, i)
             store_one(B, start, lanes, out[k])
         for i in range(lanes):
             # A NaN of any step goes back with the target to its first.
@@ -277,6 +351,47 @@ def smooth_bank_rows(first, last, params, dt, state, out):
             if not np.isfinite(total):
                 odd = start + i
     return odd
+
+
+@kernel
+def beside_one(B):
+    """Take from what is next what was foreseen of it."""
+    for i in range(BLOCK):
+        for a in range(3):
+            v = B[(a + 3) * BLOCK + i]
+            f0, phi, beta = B[STEP * BLOCK + i], B[(STEP + 1) * BLOCK + i], B[(STEP + 2) * BLOCK + i]
+            B[(NEXT + a) * BLOCK + i] -= B[a * BLOCK + i] + (phi + beta * f0) * v
+            B[(NEXT + a + 3) * BLOCK + i] -= f0 * v
+
+
+@kernel
+def turn_next_one(B, W):
+    """Turn what is next."""
+    mirror_one(B, NEXT, 1, W)
+    mirror_one(B, NEXT + 3, 1, W)
+    turn6_one(B, NEXT + 6, W)
+
+
+@kernel
+def singular_one(params, dt, now, later, B, i):
+    """Take a target that is nearly singular back in the general way: filtered `now`, and smoothed `later` (27,)."""
+    work, x, xn, ahead = np.empty((N_WORK + 6, 6, 6)), np.empty(6), np.empty(6), np.empty(6)
+    F, Q, G, C, P, Pn = work[4], work[5], work[6], work[7], work[8], work[9]
+    row = 6
+    for a in range(6):
+        x[a], xn[a] = now[a], later[a]
+        for b in range(a, 6):
+            P[a, b], Pn[a, b] = now[row], later[row]
+            P[b, a], Pn[b, a] = now[row], later[row]
+            row += 1
+    model_one(VELOCITY, params, x, dt, F, Q)
+    rts_one(F, Q, x, P, xn, Pn, x, P, G, C, ahead, work)
+    row = NEXT + 6
+    for a in range(6):
+        B[(NEXT + a) * BLOCK + i] = x[a]
+        for b in range(a, 6):
+            B[row * BLOCK + i] = P[a, b]
+            row += 1
 
 
 @kernel
@@ -308,10 +423,10 @@ def step_one(params, dt, start, lanes, B):
         step = dt[start + min(i, lanes - 1)]
         if step != B[LENGTH * BLOCK + i]:
             B[LENGTH * BLOCK + i] = step
-            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(step, params[2])
+            f0, _, phi, beta, qp, qv = separate_one(step, params[2])
             row = STEP * BLOCK + i
-            B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
-            B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
+            B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, phi, beta
+            B[row + 3 * BLOCK], B[row + 4 * BLOCK] = qp, qv
         if step == 0.0:
             # As in `fill_one`: over no time the gain is one.
             row = P_ROW * BLOCK + i
