@@ -36,14 +36,14 @@ s, e    covariance and mean of (zp, zv) that becomes that of (p, v)
 from dronetrack.kernels import kernel
 
 BLOCK = 32
-X, P, STEP, SAFE, NEXT = 0, 6, 27, 32, 33
-G, AHEAD, C, N_ROWS = 33, 69, 75, 96
+X, STEP, SAFE, P, NEXT = 0, 6, 11, 18, 39
+G, AHEAD, C, N_ROWS = 39, 75, 87, 108
 TINY = 1e-6
 '''
 
 BLOCK = 32
-X, P, STEP, SAFE, NEXT = 0, 6, 27, 32, 33
-G, AHEAD, C = 33, 69, 75
+STEP, SAFE, P, NEXT = 6, 11, 18, 39
+G, C = 39, 87
 UPPER = [(j, i) for i in range(6) for j in range(i, 6)]  # as (row, column) of the lower triangle
 THREE = range(3)
 LOWER = [(i, j) for i in THREE for j in range(i + 1)]
@@ -72,25 +72,22 @@ def load() -> list[str]:
         block = f"c{i}{j}" if i < 3 else f"x{i - 3}{j - 3}" if j > 2 else f"k{j}{i - 3}"
         lines.append(f"{block} = {at(P + row)}")
     for group in ("p", "v"):
-        lines += [f"q{group}{axis} = q{group} * q_horizontal" for axis in (0, 1)] + [f"q{group}2 = q{group} * q_vertical"]
+        lines += [f"q{group}{axis} = q{group} * q_horizontal" for axis in (0, 1)] + [
+            f"q{group}2 = q{group} * q_vertical"
+        ]
     return lines
 
 
-def factor(of: str, lower: str, over: str) -> list[str]:
-    """``of = L D L'``: L below its ones, one over D."""
+def factor(of: str, lower: str, over: str, whole: str = "") -> list[str]:
+    """``of = L D L'``: L below its ones, one over D; `whole` names what variances were before others were known."""
     lines = []
     for j in THREE:
         before = [(f"{lower}{j}{k}", f"u{j}{k}") for k in range(j)]
         lines.append(f"{over}{j} = {less(f'{of}{j}{j}', *before)}")
-        for i in range(j + 1, 3):
-            lines.append(f"u{i}{j} = " + less(f"{of}{i}{j}", *((f"{lower}{i}{k}", f"u{j}{k}") for k in range(j))))
-        if of in "xc":
-            first = j == 0 and of == "x"
-            known = f"known{j}" if of == "c" else f"{of}{j}{j}"
-            if j or of == "c":
-                lines.append(f"safe = min(safe, {over}{j} - TINY * {known})")
-            elif first:
-                lines.append(f"safe = {over}{j}")
+        below = {i: [(f"{lower}{i}{k}", f"u{j}{k}") for k in range(j)] for i in range(j + 1, 3)}
+        lines += [f"u{i}{j} = {less(f'{of}{i}{j}', *pairs)}" for i, pairs in below.items()]
+        if whole:
+            lines.append(f"safe = min(safe, {over}{j} - TINY * {whole}{j}{j})")
         lines.append(f"{over}{j} = 1.0 / {over}{j}")
         lines += [f"{lower}{i}{j} = u{i}{j} * {over}{j}" for i in range(j + 1, 3)]
     return lines
@@ -112,8 +109,7 @@ def invert(to: str, lower: str, over: str) -> list[str]:
 
 
 def position_by_velocity() -> list[str]:
-    lines = factor("x", "l", "o")
-    lines += [f"known{i} = c{i}{i}" for i in THREE]
+    lines = ["safe = x00", *factor("x", "l", "o", whole="x"), *(f"full{i}{i} = c{i}{i}" for i in THREE)]
     for i in THREE:
         lines += [f"k{i}{j} = " + less(f"k{i}{j}", *((f"l{j}{k}", f"k{i}{k}") for k in range(j))) for j in range(1, 3)]
         lines += [f"r{i}{j} = k{i}{j} * o{j}" for j in THREE]
@@ -144,11 +140,11 @@ def ahead(i: int, j: int) -> str:
 
 
 def weights_of_velocity() -> list[str]:
-    """Weights of all numbers in each v, rows 3 to 5 of `a`: of zp, of the zv before it and its own, of the v after it."""
-    lines = ["square = f0 * f0", *(f"full{i} = TINY * w{i}{i}" for i in (1, 2))]
+    """Weights of all numbers in each v, rows 3 to 5 of `a`: of zp, of zv up to its own, of the v after it."""
+    lines = ["square = f0 * f0", *(f"all{i} = TINY * w{i}{i}" for i in (1, 2))]
     for j in THREE:
         if j:
-            lines.append(f"safe = min(safe, w{j}{j} - full{j})")
+            lines.append(f"safe = min(safe, w{j}{j} - all{j})")
         lines += [f"m = 1.0 / (qv{j} * w{j}{j} + square)", f"g{j + 3} = qv{j} * m", f"a{j + 3}{j + 3} = f0 * m"]
         lines += [f"a{j + 3}{i} = g{j + 3} * y{i}{j}" for i in THREE]
         lines += [f"a{j + 3}{k + 3} = -g{j + 3} * {low('w', k, j)}" for k in THREE if k != j]
@@ -167,11 +163,12 @@ def take_away(of: str, j: int, weight: str, shift: int) -> list[str]:
 
 
 def weights_of_position() -> list[str]:
-    """Weights of all numbers in each p, rows 0 to 2 of `a`: of the zp before it and its own, of the p after it, of v."""
-    lines = [*factor("c", "b", "t"), *invert("c", "b", "t"), *(f"full{i} = TINY * c{i}{i}" for i in (1, 2))]
+    """Weights of all numbers in each p, rows 0 to 2 of `a`: of zp up to its own, of the p after it, of v."""
+    lines = [*factor("c", "b", "t", whole="full"), *invert("c", "b", "t")]
+    lines += [f"all{i} = TINY * c{i}{i}" for i in (1, 2)]
     for j in THREE:
         if j:
-            lines.append(f"safe = min(safe, c{j}{j} - full{j})")
+            lines.append(f"safe = min(safe, c{j}{j} - all{j})")
         lines += [f"a{j}{j} = 1.0 / (qp{j} * c{j}{j} + 1.0)", f"g{j} = qp{j} * a{j}{j}", f"m = g{j} * c{j}{j}"]
         lines += [f"a{j}{k} = -g{j} * {low('c', k, j)}" for k in THREE if k != j]
         for k in THREE:
@@ -236,13 +233,11 @@ def _spread(j: int, known: dict[tuple[int, int], str]) -> list[str]:
         if pairs:
             lines.append(f"u{k} = {dot(*pairs)}")
             new[k] = f"u{k}"
-    whole = [(f"a{j}{k}", name) for k, name in new.items() if k != j]
     for k in new:
-        if k != j:
-            known[max(j, k), min(j, k)] = low("s", j, k)
-            lines.append(f"{low('s', j, k)} = u{k}")
+        known[max(j, k), min(j, k)] = low("s", j, k)
+        lines.append(f"{low('s', j, k)} = u{k}")
     known[j, j] = f"s{j}{j}"
-    return [*lines, f"s{j}{j} = " + (f"g{j} + {dot(*whole)}" if whole else f"g{j}")]
+    return [*lines, f"s{j}{j} = " + " + ".join([f"g{j}", *(f"a{j}{k} * {name}" for k, name in new.items())])]
 
 
 def reflect(numbers: list[str]) -> list[str]:
@@ -252,9 +247,11 @@ def reflect(numbers: list[str]) -> list[str]:
 
 
 def turn() -> list[str]:
-    """A covariance, upper triangle row by row from row `to` of B: both sides of its blocks."""
-    place = {pair: f"B[to + {row * BLOCK} + i]" for row, pair in enumerate(UPPER)}
-    lines = [f"s{i}{j} = {where}" for (i, j), where in place.items()]
+    """Six numbers from row `to` of B, and the covariance after them, upper triangle row by row: both its sides."""
+    place = {f"e{j}": f"B[to + {j * BLOCK} + i]" for j in range(6)}
+    place |= {f"s{i}{j}": f"B[to + {(6 + row) * BLOCK} + i]" for row, (i, j) in enumerate(UPPER)}
+    lines = [f"{name} = {where}" for name, where in place.items()]
+    lines += [line for first in (0, 3) for line in reflect([f"e{first + j}" for j in THREE])]
     lines += [line for i in THREE for line in reflect([f"s{i + 3}{j}" for j in THREE])]
     lines += [line for j in THREE for line in reflect([f"s{i + 3}{j}" for i in THREE])]
     for to in (0, 3):
@@ -262,7 +259,7 @@ def turn() -> list[str]:
         lines.append(f"t = 0.5 * scale * ({dot(*((f'w{j}', f'u{j}') for j in THREE))})")
         lines += [f"u{i} = u{i} - t * w{i}" for i in THREE]
         lines += [f"s{i + to}{j + to} = s{i + to}{j + to} - w{i} * u{j} - u{i} * w{j}" for i, j in LOWER]
-    return ["to = to * BLOCK", *lines, *(f"{where} = s{i}{j}" for (i, j), where in place.items())]
+    return ["to = to * BLOCK", *lines, *(f"{where} = {name}" for name, where in place.items())]
 
 
 def kernel(name: str, says: str, takes: str, body: list[str]) -> str:
@@ -275,12 +272,14 @@ def kernel(name: str, says: str, takes: str, body: list[str]) -> str:
 def source() -> str:
     """Return the text of the generated room."""
     load_w = [f"w{k} = W[{k * BLOCK} + i]" if k else "w0 = W[i]" for k in THREE] + [f"scale = W[{3 * BLOCK} + i]"]
-    says = "Turn the covariances whose upper triangles begin at row `to`: the local up is the third axis then, or again not."
+    says = "Turn means and covariances, 27 rows from `to`: the local up is the third axis then, or is no longer."
     return "\n\n".join(
         [
             HEAD,
             kernel("gains6_one", "Fill G and C of a block of steps, and SAFE.", "q_horizontal, q_vertical", gains()),
-            kernel("back6_one", "Take what is next back over a step, and fill SAFE.", "q_horizontal, q_vertical", back()),
+            kernel(
+                "back6_one", "Take what is next back over a step, and fill SAFE.", "q_horizontal, q_vertical", back()
+            ),
             kernel("turn6_one", says, "to, W", [*load_w, *turn()]),
         ]
     )

@@ -19,15 +19,27 @@ knows than the past. G and C need the filtered values alone, so the gains of a b
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.generated_smoothing import AHEAD, BLOCK, N_ROWS, NEXT, SAFE, STEP, back6_one, gains6_one, turn6_one
+from dronetrack.kernels.generated_smoothing import (
+    AHEAD,
+    BLOCK,
+    N_ROWS,
+    NEXT,
+    SAFE,
+    STEP,
+    back6_one,
+    gains6_one,
+    turn6_one,
+)
 from dronetrack.kernels.generated_smoothing import C as C_ROW
 from dronetrack.kernels.generated_smoothing import G as G_ROW
 from dronetrack.kernels.generated_smoothing import P as P_ROW
 from dronetrack.kernels.mixture import mix_one, spread_one, weigh_one
 from dronetrack.kernels.motion import VELOCITY, chain_one, model_one, switching_one, up_one
 
+FROM = P_ROW - 6
 LENGTH = NEXT + 27  # row of B that holds the step, in a bank
 BANK_ROWS = LENGTH + 1
+SIDE_BY_SIDE = 128  # blocks: longer rows are read and written faster, until they leave the caches
 _LANES = np.uint64(BLOCK)
 
 N_WORK = 4  # matrices (N, N) that `gain_one` needs to work in
@@ -231,45 +243,31 @@ def mirrors_one(B, W):
 
 
 @kernel
-def mirror_one(B, to, apart, W):
-    """Reflect vectors in place: their three numbers are `apart` rows apart, the first in row `to`."""
-    first, second, third = to * BLOCK, (to + apart) * BLOCK, (to + 2 * apart) * BLOCK
-    for i in range(BLOCK):
-        a, b, c = B[first + i], B[second + i], B[third + i]
-        t = W[3 * BLOCK + i] * (W[i] * a + W[BLOCK + i] * b + W[2 * BLOCK + i] * c)
-        B[first + i] = a - W[i] * t
-        B[second + i] = b - W[BLOCK + i] * t
-        B[third + i] = c - W[2 * BLOCK + i] * t
+def mirror_gains_one(B, W):
+    """Turn G of a block: its columns, then its rows, each a position and a velocity."""
+    for t in range(24):
+        half, a = t % 12 // 6 * 3, t % 6
+        to, apart = (G_ROW + 6 * half + a, 6 * BLOCK) if t < 12 else (G_ROW + 6 * a + half, BLOCK)
+        first, second, third = to * BLOCK, to * BLOCK + apart, to * BLOCK + 2 * apart
+        for i in range(BLOCK):
+            a0, a1, a2 = B[first + i], B[second + i], B[third + i]
+            s = W[3 * BLOCK + i] * (W[i] * a0 + W[BLOCK + i] * a1 + W[2 * BLOCK + i] * a2)
+            B[first + i] = a0 - W[i] * s
+            B[second + i] = a1 - W[BLOCK + i] * s
+            B[third + i] = a2 - W[2 * BLOCK + i] * s
 
 
 @kernel
-def block_gains_one(params, x, P, dt, first, B, W, F, Q, G, C, ahead, work):
-    """Fill gains of the steps of a block; what is nearly singular is left to `gain_one`."""
+def block_gains_one(params, B, W):
+    """Fill the gains of a block of steps, on axes of which one is the local up where its noise is another."""
     turned = params[0] != params[1]
     if turned:
         mirrors_one(B, W)
-        turn6_one(B, P_ROW, W)
+        turn6_one(B, P_ROW - 6, W)
     gains6_one(B, params[0], params[1])
     if turned:
-        turn6_one(B, C_ROW, W)
-        for a in range(6):
-            mirror_one(B, G_ROW + a, 6, W)
-            mirror_one(B, G_ROW + 18 + a, 6, W)
-        for a in range(6):
-            mirror_one(B, G_ROW + 6 * a, 1, W)
-            mirror_one(B, G_ROW + 6 * a + 3, 1, W)
-    for i in range(min(BLOCK, dt.shape[0] - first)):
-        if not B[SAFE * BLOCK + i] > 0.0:
-            k = first + i
-            model_one(VELOCITY, params, x[k], dt[k], F, Q)
-            gain_one(F, Q, x[k], P[k], G, C, ahead, work)
-            row = C_ROW * BLOCK + i
-            for a in range(6):
-                for b in range(6):
-                    B[(G_ROW + 6 * a + b) * BLOCK + i] = G[a, b]
-                for b in range(a, 6):
-                    B[row] = C[a, b]
-                    row += BLOCK
+        turn6_one(B, C_ROW - 6, W)
+        mirror_gains_one(B, W)
 
 
 @kernel
@@ -298,11 +296,11 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
                 # Rows that are wanted are read and written in place, the others pass through xn, Pn.
                 x_from, P_from = (x_out[i, k + 1], P_out[i, k + 1]) if k < keep else (xn, Pn)
                 x_to, P_to = (x_out[i, k], P_out[i, k]) if k <= keep else (xn, Pn)
-                if straight:
-                    if k < filled:
-                        filled = max(k + 1 - BLOCK, first)
-                        fill_one(params, dt[i], x[i], P[i], filled, B)
-                        block_gains_one(params, x[i], P[i], dt[i], filled, B, W, F, Q, G, C, ahead, work)
+                if straight and k < filled:
+                    filled = max(k + 1 - BLOCK, first)
+                    fill_one(params, dt[i], x[i], P[i], filled, B)
+                    block_gains_one(params, B, W)
+                if straight and B[SAFE * BLOCK + k - filled] > 0.0:
                     carry6_one(B, k - filled, x[i, k], x_from, P_from, x_to, P_to, work[0])
                 elif dt[i, k] > 0.0:
                     model_one(code, params, x[i, k], dt[i, k], F, Q)
@@ -313,107 +311,91 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
 
 
 @kernel
-def smooth_bank_rows(first, last, params, dt, state, out):
-    """Smooth targets `first` to `last` - 1 of a bank whose model has the code VELOCITY, a block back at a time.
+def smooth_bank_rows(first, last, params, dt, state, out, left):
+    """Smooth targets `first` to `last` - 1 of a bank whose model has the code VELOCITY, blocks side by side.
 
     `state` (steps, 27, n): 6 rows of x, then 21 of P, the upper triangle row by row; `dt` (steps - 1, n) [s]; `out` may
-    be `state`. Returns a target that may have come with a NaN, or -1.
+    be `state`. Memory is read and written in rows as long as the caches allow for. Where a state is nearly singular,
+    see SAFE, its target comes no further: `left` (n,) tells how many steps are left, and their `out` is `state`.
+    Returns a target that may have come with a NaN, or -1.
     """
     steps = state.shape[0]
     odd = -1
-    turned = params[0] != params[1]
-    B, W = np.full(BANK_ROWS * BLOCK, np.nan), np.empty(4 * BLOCK)
-    for start in range(first, last, BLOCK):
-        lanes = min(BLOCK, last - start)
+    most = min(SIDE_BY_SIDE, (last - first + BLOCK - 1) // BLOCK)
+    B, W = np.full((most, BANK_ROWS * BLOCK), np.nan), np.empty(4 * BLOCK)
+    for start in range(first, last, SIDE_BY_SIDE * BLOCK):
+        stop = min(start + SIDE_BY_SIDE * BLOCK, last)
+        blocks = (stop - start + BLOCK - 1) // BLOCK
+        left[start:stop] = 0
         for k in range(steps - 1, -1, -1):
-            load_one(state[k], start, lanes, B, 0 if k < steps - 1 else NEXT)
-            if k < steps - 1:
-                step_one(params, dt[k], start, lanes, B)
-                beside_one(B)
-                if turned:
-                    mirrors_one(B, W)
-                    turn6_one(B, P_ROW, W)
-                    turn_next_one(B, W)
-                back6_one(B, params[0], params[1])
-                if turned:
-                    turn_next_one(B, W)
-                for row in range(6 * BLOCK):
-                    B[NEXT * BLOCK + row] += B[row]
-                for i in range(lanes):
-                    if not B[SAFE * BLOCK + i] > 0.0:
-                        singular_one(params, dt[k, start + i], state[k, :, start + i], out[k + 1, :, start + i], B, i)
-            store_one(B, start, lanes, out[k])
-        for i in range(lanes):
+            load_one(state[k], start, stop, B, FROM if k < steps - 1 else NEXT)
+            for block in range(blocks if k < steps - 1 else 0):
+                begin = start + block * BLOCK
+                back_one(params, dt[k], begin, min(BLOCK, stop - begin), B[block], W)
+                for i in range(min(BLOCK, stop - begin)):
+                    if left[begin + i] == 0 and not B[block, SAFE * BLOCK + i] > 0.0:
+                        left[begin + i] = k + 1
+                    if left[begin + i] > 0:
+                        for row in range(27):
+                            B[block, (NEXT + row) * BLOCK + i] = state[k, row, begin + i]
+            store_one(B, start, stop, out[k])
+        for target in range(start, stop):
             # A NaN of any step goes back with the target to its first.
             total = 0.0
-            for row in range(NEXT, LENGTH):
-                total += B[row * BLOCK + i]
+            for row in range(27 if steps > 0 else 0):
+                total += out[0, row, target]
             if not np.isfinite(total):
-                odd = start + i
+                odd = target
     return odd
 
 
 @kernel
-def beside_one(B):
-    """Take from what is next what was foreseen of it."""
-    for i in range(BLOCK):
-        for a in range(3):
-            v = B[(a + 3) * BLOCK + i]
-            f0, phi, beta = B[STEP * BLOCK + i], B[(STEP + 1) * BLOCK + i], B[(STEP + 2) * BLOCK + i]
-            B[(NEXT + a) * BLOCK + i] -= B[a * BLOCK + i] + (phi + beta * f0) * v
-            B[(NEXT + a + 3) * BLOCK + i] -= f0 * v
-
-
-@kernel
-def turn_next_one(B, W):
-    """Turn what is next."""
-    mirror_one(B, NEXT, 1, W)
-    mirror_one(B, NEXT + 3, 1, W)
-    turn6_one(B, NEXT + 6, W)
-
-
-@kernel
-def singular_one(params, dt, now, later, B, i):
-    """Take a target that is nearly singular back in the general way: filtered `now`, and smoothed `later` (27,)."""
-    work, x, xn, ahead = np.empty((N_WORK + 6, 6, 6)), np.empty(6), np.empty(6), np.empty(6)
-    F, Q, G, C, P, Pn = work[4], work[5], work[6], work[7], work[8], work[9]
-    row = 6
-    for a in range(6):
-        x[a], xn[a] = now[a], later[a]
-        for b in range(a, 6):
-            P[a, b], Pn[a, b] = now[row], later[row]
-            P[b, a], Pn[b, a] = now[row], later[row]
-            row += 1
-    model_one(VELOCITY, params, x, dt, F, Q)
-    rts_one(F, Q, x, P, xn, Pn, x, P, G, C, ahead, work)
-    row = NEXT + 6
-    for a in range(6):
-        B[(NEXT + a) * BLOCK + i] = x[a]
-        for b in range(a, 6):
-            B[row * BLOCK + i] = P[a, b]
-            row += 1
-
-
-@kernel
-def load_one(state, start, lanes, B, to):
-    """Copy a block of targets to the rows of B from `to` on; lanes beyond the last target repeat it, harmlessly."""
-    first, full = np.uint64(start), np.uint64(lanes)  # unsigned, as in `kernels.bank`
+def load_one(state, start, stop, B, to):
+    """Copy targets to the rows of B from `to` on; lanes beyond the last target repeat it, harmlessly."""
     for row in range(np.uint64(state.shape[0])):
         target = (np.uint64(to) + row) * _LANES
-        for i in range(full):
-            B[target + i] = state[row, first + i]
-        for i in range(full, _LANES):
-            B[target + i] = state[row, first + full - np.uint64(1)]
+        for block in range(np.uint64(stop - start + BLOCK - 1) // _LANES):
+            first = np.uint64(start) + block * _LANES  # unsigned, as in `kernels.bank`
+            full = min(np.uint64(stop) - first, _LANES)
+            for i in range(full):
+                B[block, target + i] = state[row, first + i]
+            for i in range(full, _LANES):
+                B[block, target + i] = state[row, first + full - np.uint64(1)]
 
 
 @kernel
-def store_one(B, start, lanes, out):
-    """Copy the smoothed block out."""
-    first = np.uint64(start)
+def store_one(B, start, stop, out):
+    """Copy the smoothed targets out."""
     for row in range(np.uint64(out.shape[0])):
         source = (np.uint64(NEXT) + row) * _LANES
-        for i in range(np.uint64(lanes)):
-            out[row, first + i] = B[source + i]
+        for block in range(np.uint64(stop - start + BLOCK - 1) // _LANES):
+            first = np.uint64(start) + block * _LANES
+            for i in range(min(np.uint64(stop) - first, _LANES)):
+                out[row, first + i] = B[block, source + i]
+
+
+@kernel
+def back_one(params, dt, start, lanes, B, W):
+    """Take a block of targets back over a step: B holds their states from FROM on, and what is next from NEXT on."""
+    step_one(params, dt, start, lanes, B)
+    for i in range(BLOCK):
+        for a in range(3):
+            f0, phi, beta = B[STEP * BLOCK + i], B[(STEP + 1) * BLOCK + i], B[(STEP + 2) * BLOCK + i]
+            x, v = B[(FROM + a) * BLOCK + i], B[(FROM + a + 3) * BLOCK + i]
+            B[a * BLOCK + i], B[(a + 3) * BLOCK + i] = x, v
+            B[(NEXT + a) * BLOCK + i] -= x + (phi + beta * f0) * v
+            B[(NEXT + a + 3) * BLOCK + i] -= f0 * v
+    turned = params[0] != params[1]
+    if turned:
+        mirrors_one(B, W)
+    for to in (FROM, NEXT):
+        if turned:
+            turn6_one(B, to, W)
+    back6_one(B, params[0], params[1])
+    if turned:
+        turn6_one(B, NEXT, W)
+    for i in range(6 * BLOCK):
+        B[NEXT * BLOCK + i] += B[i]
 
 
 @kernel
@@ -432,7 +414,7 @@ def step_one(params, dt, start, lanes, B):
             row = P_ROW * BLOCK + i
             for a in range(6):
                 for b in range(a, 6):
-                    B[i] += 0.0 * B[row]  # so that a NaN is not lost
+                    B[FROM * BLOCK + i] += 0.0 * B[row]  # so that a NaN is not lost
                     B[row] = 1.0 if a == b else 0.0
                     row += BLOCK
 
