@@ -247,9 +247,8 @@ def reflect(numbers: list[str]) -> list[str]:
 
 
 def turn() -> list[str]:
-    """Six numbers from row `to` of B, and the covariance after them, upper triangle row by row: both its sides."""
-    place = {f"e{j}": f"B[to + {j * BLOCK} + i]" for j in range(6)}
-    place |= {f"s{i}{j}": f"B[to + {(6 + row) * BLOCK} + i]" for row, (i, j) in enumerate(UPPER)}
+    """Six numbers, the first rows of B, and the covariance after them, upper triangle row by row: both its sides."""
+    place = {f"e{j}": at(j) for j in range(6)} | {f"s{i}{j}": at(6 + row) for row, (i, j) in enumerate(UPPER)}
     lines = [f"{name} = {where}" for name, where in place.items()]
     lines += [line for first in (0, 3) for line in reflect([f"e{first + j}" for j in THREE])]
     lines += [line for i in THREE for line in reflect([f"s{i + 3}{j}" for j in THREE])]
@@ -259,20 +258,18 @@ def turn() -> list[str]:
         lines.append(f"t = 0.5 * scale * ({dot(*((f'w{j}', f'u{j}') for j in THREE))})")
         lines += [f"u{i} = u{i} - t * w{i}" for i in THREE]
         lines += [f"s{i + to}{j + to} = s{i + to}{j + to} - w{i} * u{j} - u{i} * w{j}" for i, j in LOWER]
-    return ["to = to * BLOCK", *lines, *(f"{where} = {name}" for name, where in place.items())]
+    return [*lines, *(f"{where} = {name}" for name, where in place.items())]
 
 
 def kernel(name: str, says: str, takes: str, body: list[str]) -> str:
-    start = [line for line in body if line.startswith("to ")]
-    rest = [line for line in body if line not in start]
-    lines = ["@kernel", f"def {name}(B, {takes}):", f'    """{says}"""', *("    " + line for line in start)]
-    return "\n".join([*lines, "    for i in range(BLOCK):", *("        " + line for line in rest)]) + "\n"
+    lines = ["@kernel", f"def {name}(B, {takes}):", f'    """{says}"""', "    for i in range(BLOCK):"]
+    return "\n".join([*lines, *("        " + line for line in body)]) + "\n"
 
 
 def source() -> str:
     """Return the text of the generated room."""
     load_w = [f"w{k} = W[{k * BLOCK} + i]" if k else "w0 = W[i]" for k in THREE] + [f"scale = W[{3 * BLOCK} + i]"]
-    says = "Turn means and covariances, 27 rows from `to`: the local up is the third axis then, or is no longer."
+    says = "Turn means and covariances, the first 27 rows of B: the local up is the third axis then, or is no longer."
     return "\n\n".join(
         [
             HEAD,
@@ -280,7 +277,7 @@ def source() -> str:
             kernel(
                 "back6_one", "Take what is next back over a step, and fill SAFE.", "q_horizontal, q_vertical", back()
             ),
-            kernel("turn6_one", says, "to, W", [*load_w, *turn()]),
+            kernel("turn6_one", says, "W", [*load_w, *turn()]),
         ]
     )
 

@@ -244,17 +244,22 @@ def mirrors_one(B, W):
 
 @kernel
 def mirror_gains_one(B, W):
-    """Turn G of a block: its columns, then its rows, each a position and a velocity."""
-    for t in range(24):
-        half, a = t % 12 // 6 * 3, t % 6
-        to, apart = (G_ROW + 6 * half + a, 6 * BLOCK) if t < 12 else (G_ROW + 6 * a + half, BLOCK)
-        first, second, third = to * BLOCK, to * BLOCK + apart, to * BLOCK + 2 * apart
-        for i in range(BLOCK):
-            a0, a1, a2 = B[first + i], B[second + i], B[third + i]
-            s = W[3 * BLOCK + i] * (W[i] * a0 + W[BLOCK + i] * a1 + W[2 * BLOCK + i] * a2)
-            B[first + i] = a0 - W[i] * s
-            B[second + i] = a1 - W[BLOCK + i] * s
-            B[third + i] = a2 - W[2 * BLOCK + i] * s
+    """Turn G of a block, its columns and then its rows, each of them a position and a velocity."""
+    for column in range(12):
+        mirror_one(B[(G_ROW + column // 6 * 18 + column % 6) * BLOCK :], 6 * BLOCK, W)
+    for half_row in range(12):
+        mirror_one(B[(G_ROW + 3 * half_row) * BLOCK :], BLOCK, W)
+
+
+@kernel
+def mirror_one(B, apart, W):
+    """Reflect vectors, the three numbers of which stand `apart`."""
+    for i in range(BLOCK):
+        a, b, c = B[i], B[apart + i], B[2 * apart + i]
+        s = W[3 * BLOCK + i] * (W[i] * a + W[BLOCK + i] * b + W[2 * BLOCK + i] * c)
+        B[i] = a - W[i] * s
+        B[apart + i] = b - W[BLOCK + i] * s
+        B[2 * apart + i] = c - W[2 * BLOCK + i] * s
 
 
 @kernel
@@ -263,10 +268,10 @@ def block_gains_one(params, B, W):
     turned = params[0] != params[1]
     if turned:
         mirrors_one(B, W)
-        turn6_one(B, P_ROW - 6, W)
+        turn6_one(B[FROM * BLOCK :], W)
     gains6_one(B, params[0], params[1])
     if turned:
-        turn6_one(B, C_ROW - 6, W)
+        turn6_one(B[(C_ROW - 6) * BLOCK :], W)
         mirror_gains_one(B, W)
 
 
@@ -390,10 +395,10 @@ def back_one(params, dt, start, lanes, B, W):
         mirrors_one(B, W)
     for to in (FROM, NEXT):
         if turned:
-            turn6_one(B, to, W)
+            turn6_one(B[to * BLOCK :], W)
     back6_one(B, params[0], params[1])
     if turned:
-        turn6_one(B, NEXT, W)
+        turn6_one(B[NEXT * BLOCK :], W)
     for i in range(6 * BLOCK):
         B[NEXT * BLOCK + i] += B[i]
 
