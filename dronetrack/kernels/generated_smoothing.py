@@ -7,8 +7,9 @@ one row and column of the covariance change.
 
 Legend
 ------
-B       rows of BLOCK steps; row r of step i stands at r * BLOCK + i: x, P (upper triangle, row by row), f0, phi, beta,
-        qp, qv, SAFE, then what the next state is beside F x, and its P; or G (row by row), F x, and C as P
+B       rows of BLOCK steps; row r of step i stands at r * BLOCK + i: x; f0, phi, beta, qp, qv from STEP on; SAFE; P
+        (upper triangle, row by row); then the next x beside F x, and its P; or G (row by row), F x, and C as P.
+        Six rows before P and before C are room for what is turned with them
 W       four rows: a vector w and 2 / w'w, of the reflection that takes the local up to the third axis and back
 zp, zv  what the noise makes of position p and velocity v: zp = p + phi v + noise qp, zv = f0 v + noise qv; the next
         position is zp + beta zv, the next velocity zv
