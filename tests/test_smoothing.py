@@ -3,6 +3,7 @@ import itertools
 import pathlib
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from flights import LAT, LON
@@ -196,6 +197,58 @@ def test_a_missing_number_anywhere_in_a_bank_is_refused(rng, model, row, in_plac
         columns[step, row, 33] = np.nan
         with pytest.raises(InputError, match="state must not hold NaN"):
             smooth_bank(model, time_us.T, columns, out=columns if in_place else None)
+
+
+SPREADS = {
+    "usual": np.diag([100.0] * 3 + [25.0] * 3),
+    "nothing known": np.diag([1e12] * 3 + [1e8] * 3),
+    "one direction": np.kron(np.diag([1.0, 4.0]), np.eye(3) - np.outer([0.6, 0.0, 0.8], [0.6, 0.0, 0.8])),
+    "speed known": np.diag([1.0] * 3 + [0.0] * 3),
+    "all known": np.zeros((6, 6)),
+}
+
+
+def precisely_smoothed(steps, covs):
+    """Covariances by the textbook, in 50 digits."""
+    with mpmath.workdps(50):
+        done = [mpmath.matrix(covs[-1].tolist())]
+        for transition, noise, cov in zip(*(one[::-1] for one in (*steps, covs[:-1])), strict=True):
+            f, q, p = (mpmath.matrix(one.tolist()) for one in (transition, noise, cov))
+            foreseen = f * p * f.T + q
+            gain = p * f.T * mpmath.inverse(foreseen)
+            done.insert(0, p + gain * (done[0] - foreseen) * gain.T)
+        return np.array([one.tolist() for one in done], dtype=np.float64)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("name", SPREADS)
+@pytest.mark.parametrize("step_s", [0.01, 0.2, 1000.0])
+@pytest.mark.parametrize(
+    "model", [ConstantVelocity(2.0, 2.0), ConstantVelocity(), StopAndGo()], ids=["equal", "up", "ou"]
+)
+def test_any_start_and_any_gap_is_smoothed_as_fifty_digits_are(model, step_s, name, in_place):
+    """From a start of which nothing is known, or all, over steps that tell all, or nothing; the first is singular."""
+    time_us = np.arange(4)[None] * round(step_s * 1e6)
+    state, cov = np.tile(np.concatenate([PLACE, np.zeros(3)]), (1, 4, 1)), SPREADS[name]
+    steps = discretise(model, state[0, :-1, :3], np.full(3, step_s))
+    rows = [cov]
+    for transition, noise in zip(*steps, strict=True):
+        cov = transition @ cov @ transition.T + noise
+        gain = np.linalg.solve(cov[:3, :3] + NOISE, cov[:3]).T
+        left = np.eye(6) - gain @ np.eye(3, 6)
+        cov = left @ cov @ left.T + gain @ NOISE @ gain.T
+        cov = 0.5 * (cov + cov.T)
+        rows.append(cov)
+    covs = np.array(rows)
+    want = precisely_smoothed(steps, covs)
+    columns = bank_columns(state, covs[None])
+    bank = smooth_bank(model, time_us.T, columns, out=columns if in_place else None)[:, 6:, 0]
+    spread = smooth_sequences(model, time_us, state, covs[None])[1][0]
+    scale = np.sqrt(np.maximum(np.einsum("kii->ki", want), 1e-30))
+    scale = scale[:, :, None] * scale[:, None]
+    np.testing.assert_allclose(spread / scale, want / scale, rtol=0, atol=1e-9)
+    upper = (slice(None), *np.triu_indices(6))
+    np.testing.assert_allclose(bank / scale[upper], want[upper] / scale[upper], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("out", [np.empty((2, 27, 2)), np.empty((2, 27, 3), np.float32), np.empty((3, 27, 2)).T])

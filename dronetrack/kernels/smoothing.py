@@ -14,20 +14,36 @@ xn, Pn        smoothed mean and covariance of the next step
 ``xs = x + G (xn - F x)``, ``Ps = C + G Pn G'`` (Rauch, Tung, Striebel 1965, doi:10.2514/3.3166). C is written as a sum
 of squares, as Joseph did for the update: no rounding takes a covariance below zero, however much better the future
 knows than the past. G and C need the filtered values alone, so the gains of a block of steps are made side by side.
+
+For six components of the code VELOCITY the same comes with half the multiplications from `generated_smoothing`: on axes
+of which one is the local up the noise of a step is six independent numbers, and each is taken away by itself. That
+divides by what is known of P; where next to nothing is left to divide by, the step goes the general way.
 """
 
 import numpy as np
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.generated_smoothing import AHEAD, BLOCK, N_ROWS, NEXT, STEP, back6_one, gains6_one
+from dronetrack.kernels.generated_smoothing import (
+    AHEAD,
+    BLOCK,
+    N_ROWS,
+    NEXT,
+    SAFE,
+    STEP,
+    back6_one,
+    gains6_one,
+    turn6_one,
+)
 from dronetrack.kernels.generated_smoothing import C as C_ROW
 from dronetrack.kernels.generated_smoothing import G as G_ROW
 from dronetrack.kernels.generated_smoothing import P as P_ROW
 from dronetrack.kernels.mixture import mix_one, spread_one, weigh_one
-from dronetrack.kernels.motion import VELOCITY, chain_one, model_one, switching_one
+from dronetrack.kernels.motion import VELOCITY, chain_one, model_one, switching_one, up_one
 
+FROM = P_ROW - 6
 LENGTH = NEXT + 27  # row of B that holds the step, in a bank
 BANK_ROWS = LENGTH + 1
+SIDE_BY_SIDE = 128  # blocks: longer rows are read and written faster, until they leave the caches
 _LANES = np.uint64(BLOCK)
 
 N_WORK = 4  # matrices (N, N) that `gain_one` needs to work in
@@ -193,22 +209,74 @@ def carry6_one(B, i, x, xn, Pn, x_out, P_out, T):
 @kernel
 def fill_one(params, dt, x, P, first, B):
     """Lay steps `first` .. `first` + BLOCK - 1 of a sequence side by side; steps beyond the last repeat it."""
-    known, f0, f1, q00, q01, q11 = -1.0, 1.0, 0.0, 0.0, 0.0, 0.0
+    known, f0, f1, phi, beta, qp, qv = -1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(BLOCK):
         k = min(first + i, dt.shape[0] - 1)
         if dt[k] != known:
             known = dt[k]
-            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(known, params[2])
+            f0, f1, phi, beta, qp, qv = separate_one(known, params[2])
         row = STEP * BLOCK + i
-        B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
-        B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
+        B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, phi, beta
+        B[row + 3 * BLOCK], B[row + 4 * BLOCK] = qp, qv
         row = P_ROW * BLOCK + i
         for a in range(6):
             B[a * BLOCK + i] = x[k, a]
+            B[(AHEAD + a) * BLOCK + i] = x[k, a] + f1 * x[k, a + 3] if a < 3 else f0 * x[k, a]
             for b in range(a, 6):
                 # Over no time the gain is one, whatever the covariance: with a unit matrix it is so to the bit.
                 B[row] = P[k, a, b] if known > 0.0 else (1.0 if a == b else 0.0)
                 row += BLOCK
+
+
+@kernel
+def separate_one(dt, rate):
+    """Return f0, f1 of a step, and phi, beta, qp, qv: the noise of a position at the end less beta times the speed."""
+    f0, f1, _, q00, q01, q11, _, _, _ = chain_one(dt, rate)
+    beta = q01 / q00 if q00 > 0.0 else 0.0
+    return f0, f1, f1 - beta * f0, beta, max(q11 - beta * q01, 0.0), q00
+
+
+@kernel
+def mirrors_one(B, W):
+    """Fill W with the reflections that take the local up at x to the third axis, either way round."""
+    for i in range(BLOCK):
+        u0, u1, u2 = up_one((B[i], B[BLOCK + i], B[2 * BLOCK + i]))
+        W[i], W[BLOCK + i], W[2 * BLOCK + i] = u0, u1, u2 + np.copysign(1.0, u2)
+        # Without noise the axes do not matter, and a state that stays as it is stays so to the bit.
+        W[3 * BLOCK + i] = 1.0 / (1.0 + np.abs(u2)) if B[(STEP + 4) * BLOCK + i] > 0.0 else 0.0
+
+
+@kernel
+def mirror_gains_one(B, W):
+    """Turn G of a block, its columns and then its rows, each of them a position and a velocity."""
+    for column in range(12):
+        mirror_one(B[(G_ROW + column // 6 * 18 + column % 6) * BLOCK :], 6 * BLOCK, W)
+    for half_row in range(12):
+        mirror_one(B[(G_ROW + 3 * half_row) * BLOCK :], BLOCK, W)
+
+
+@kernel
+def mirror_one(B, apart, W):
+    """Reflect vectors, the three numbers of which stand `apart`."""
+    for i in range(BLOCK):
+        a, b, c = B[i], B[apart + i], B[2 * apart + i]
+        s = W[3 * BLOCK + i] * (W[i] * a + W[BLOCK + i] * b + W[2 * BLOCK + i] * c)
+        B[i] = a - W[i] * s
+        B[apart + i] = b - W[BLOCK + i] * s
+        B[2 * apart + i] = c - W[2 * BLOCK + i] * s
+
+
+@kernel
+def block_gains_one(params, B, W):
+    """Fill the gains of a block of steps, on axes of which one is the local up where its noise is another."""
+    turned = params[0] != params[1]
+    if turned:
+        mirrors_one(B, W)
+        turn6_one(B[FROM * BLOCK :], W)
+    gains6_one(B, params[0], params[1])
+    if turned:
+        turn6_one(B[(C_ROW - 6) * BLOCK :], W)
+        mirror_gains_one(B, W)
 
 
 @kernel
@@ -219,7 +287,7 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
     Rows of one `last` come out of one pass back from there: with the last row for all this is fixed-interval smoothing.
     """
     n, steps, d = x.shape
-    work, B = np.empty((N_WORK + 5, d, d)), np.empty(N_ROWS * BLOCK)
+    work, B, W = np.empty((N_WORK + 5, d, d)), np.empty(N_ROWS * BLOCK), np.empty(4 * BLOCK)
     F, Q, G, C, Pn = work[N_WORK], work[N_WORK + 1], work[N_WORK + 2], work[N_WORK + 3], work[N_WORK + 4]
     ahead, xn = np.empty(d), np.empty(d)
     straight = code == VELOCITY and d == 6
@@ -237,11 +305,11 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
                 # Rows that are wanted are read and written in place, the others pass through xn, Pn.
                 x_from, P_from = (x_out[i, k + 1], P_out[i, k + 1]) if k < keep else (xn, Pn)
                 x_to, P_to = (x_out[i, k], P_out[i, k]) if k <= keep else (xn, Pn)
-                if straight:
-                    if k < filled:
-                        filled = max(k + 1 - BLOCK, first)
-                        fill_one(params, dt[i], x[i], P[i], filled, B)
-                        gains6_one(B, params[0], params[1])
+                if straight and k < filled:
+                    filled = max(k + 1 - BLOCK, first)
+                    fill_one(params, dt[i], x[i], P[i], filled, B)
+                    block_gains_one(params, B, W)
+                if straight and B[SAFE * BLOCK + k - filled] > 0.0:
                     carry6_one(B, k - filled, x[i, k], x_from, P_from, x_to, P_to, work[0])
                 elif dt[i, k] > 0.0:
                     model_one(code, params, x[i, k], dt[i, k], F, Q)
@@ -252,53 +320,91 @@ def smooth_rows(code, params, dt, last, x, P, x_out, P_out):
 
 
 @kernel
-def smooth_bank_rows(first, last, params, dt, state, out):
-    """Smooth targets `first` to `last` - 1 of a bank whose model has the code VELOCITY, a block back at a time.
+def smooth_bank_rows(first, last, params, dt, state, out, left):
+    """Smooth targets `first` to `last` - 1 of a bank whose model has the code VELOCITY, blocks side by side.
 
     `state` (steps, 27, n): 6 rows of x, then 21 of P, the upper triangle row by row; `dt` (steps - 1, n) [s]; `out` may
-    be `state`. Returns a target that may have come with a NaN, or -1.
+    be `state`. Memory is read and written in rows as long as the caches allow for. Where a state is nearly singular,
+    see SAFE, its target comes no further: `left` (n,) tells how many steps are left, and their `out` is `state`.
+    Returns a target that may have come with a NaN, or -1.
     """
     steps = state.shape[0]
     odd = -1
-    B = np.full(BANK_ROWS * BLOCK, np.nan)
-    for start in range(first, last, BLOCK):
-        lanes = min(BLOCK, last - start)
+    most = min(SIDE_BY_SIDE, (last - first + BLOCK - 1) // BLOCK)
+    B, W = np.full((most, BANK_ROWS * BLOCK), np.nan), np.empty(4 * BLOCK)
+    for start in range(first, last, SIDE_BY_SIDE * BLOCK):
+        stop = min(start + SIDE_BY_SIDE * BLOCK, last)
+        blocks = (stop - start + BLOCK - 1) // BLOCK
+        left[start:stop] = 0
         for k in range(steps - 1, -1, -1):
-            load_one(state[k], start, lanes, B, 0 if k < steps - 1 else NEXT)
-            if k < steps - 1:
-                step_one(params, dt[k], start, lanes, B)
-                back6_one(B, params[0], params[1])
-            store_one(B, start, lanes, out[k])
-        for i in range(lanes):
+            load_one(state[k], start, stop, B, FROM if k < steps - 1 else NEXT)
+            for block in range(blocks if k < steps - 1 else 0):
+                begin = start + block * BLOCK
+                back_one(params, dt[k], begin, min(BLOCK, stop - begin), B[block], W)
+                for i in range(min(BLOCK, stop - begin)):
+                    if left[begin + i] == 0 and not B[block, SAFE * BLOCK + i] > 0.0:
+                        left[begin + i] = k + 1
+                    if left[begin + i] > 0:
+                        for row in range(27):
+                            B[block, (NEXT + row) * BLOCK + i] = state[k, row, begin + i]
+            store_one(B, start, stop, out[k])
+        for target in range(start, stop):
             # A NaN of any step goes back with the target to its first.
             total = 0.0
-            for row in range(NEXT, LENGTH):
-                total += B[row * BLOCK + i]
+            for row in range(27 if steps > 0 else 0):
+                total += out[0, row, target]
             if not np.isfinite(total):
-                odd = start + i
+                odd = target
     return odd
 
 
 @kernel
-def load_one(state, start, lanes, B, to):
-    """Copy a block of targets to the rows of B from `to` on; lanes beyond the last target repeat it, harmlessly."""
-    first, full = np.uint64(start), np.uint64(lanes)  # unsigned, as in `kernels.bank`
+def load_one(state, start, stop, B, to):
+    """Copy targets to the rows of B from `to` on; lanes beyond the last target repeat it, harmlessly."""
     for row in range(np.uint64(state.shape[0])):
         target = (np.uint64(to) + row) * _LANES
-        for i in range(full):
-            B[target + i] = state[row, first + i]
-        for i in range(full, _LANES):
-            B[target + i] = state[row, first + full - np.uint64(1)]
+        for block in range(np.uint64(stop - start + BLOCK - 1) // _LANES):
+            first = np.uint64(start) + block * _LANES  # unsigned, as in `kernels.bank`
+            full = min(np.uint64(stop) - first, _LANES)
+            for i in range(full):
+                B[block, target + i] = state[row, first + i]
+            for i in range(full, _LANES):
+                B[block, target + i] = state[row, first + full - np.uint64(1)]
 
 
 @kernel
-def store_one(B, start, lanes, out):
-    """Copy the smoothed block out."""
-    first = np.uint64(start)
+def store_one(B, start, stop, out):
+    """Copy the smoothed targets out."""
     for row in range(np.uint64(out.shape[0])):
         source = (np.uint64(NEXT) + row) * _LANES
-        for i in range(np.uint64(lanes)):
-            out[row, first + i] = B[source + i]
+        for block in range(np.uint64(stop - start + BLOCK - 1) // _LANES):
+            first = np.uint64(start) + block * _LANES
+            for i in range(min(np.uint64(stop) - first, _LANES)):
+                out[row, first + i] = B[block, source + i]
+
+
+@kernel
+def back_one(params, dt, start, lanes, B, W):
+    """Take a block of targets back over a step: B holds their states from FROM on, and what is next from NEXT on."""
+    step_one(params, dt, start, lanes, B)
+    for i in range(BLOCK):
+        for a in range(3):
+            f0, phi, beta = B[STEP * BLOCK + i], B[(STEP + 1) * BLOCK + i], B[(STEP + 2) * BLOCK + i]
+            x, v = B[(FROM + a) * BLOCK + i], B[(FROM + a + 3) * BLOCK + i]
+            B[a * BLOCK + i], B[(a + 3) * BLOCK + i] = x, v
+            B[(NEXT + a) * BLOCK + i] -= x + (phi + beta * f0) * v
+            B[(NEXT + a + 3) * BLOCK + i] -= f0 * v
+    turned = params[0] != params[1]
+    if turned:
+        mirrors_one(B, W)
+    for to in (FROM, NEXT):
+        if turned:
+            turn6_one(B[to * BLOCK :], W)
+    back6_one(B, params[0], params[1])
+    if turned:
+        turn6_one(B[NEXT * BLOCK :], W)
+    for i in range(6 * BLOCK):
+        B[NEXT * BLOCK + i] += B[i]
 
 
 @kernel
@@ -308,16 +414,16 @@ def step_one(params, dt, start, lanes, B):
         step = dt[start + min(i, lanes - 1)]
         if step != B[LENGTH * BLOCK + i]:
             B[LENGTH * BLOCK + i] = step
-            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(step, params[2])
+            f0, _, phi, beta, qp, qv = separate_one(step, params[2])
             row = STEP * BLOCK + i
-            B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, f1, q00
-            B[row + 3 * BLOCK], B[row + 4 * BLOCK] = q01, q11
+            B[row], B[row + BLOCK], B[row + 2 * BLOCK] = f0, phi, beta
+            B[row + 3 * BLOCK], B[row + 4 * BLOCK] = qp, qv
         if step == 0.0:
             # As in `fill_one`: over no time the gain is one.
             row = P_ROW * BLOCK + i
             for a in range(6):
                 for b in range(a, 6):
-                    B[i] += 0.0 * B[row]  # so that a NaN is not lost
+                    B[FROM * BLOCK + i] += 0.0 * B[row]  # so that a NaN is not lost
                     B[row] = 1.0 if a == b else 0.0
                     row += BLOCK
 

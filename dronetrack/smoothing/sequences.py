@@ -120,18 +120,31 @@ def smooth_bank(
     later = straight and not np.may_share_memory(state, out)
     states = column("state", _read_only(state), np.float64, shape, nan=later)
     if straight:
-        columns = motion.parameters, step_us * 1e-6, states, out
+        left = np.zeros(n, dtype=np.int64)
+        columns = motion.parameters, step_us * 1e-6, states, out, left
         smallest = -(-_THREADED_FROM // max(steps, 1))
         odd = in_slices(n_threads or os.cpu_count() or 1, n, kernels.smooth_bank_rows, *columns, smallest=smallest)
-        if odd >= 0:
+        if odd >= 0 or left.any():
             column("state", states, np.float64, shape, nan=False)
+        for steps_left in np.unique(left[left > 0]):
+            # What the filter knew of these, and of the step after them what is smoothed already.
+            which = left == steps_left
+            rows = out[: steps_left + 1, :, which]
+            rows[:-1] = states[:steps_left, :, which]
+            out[: steps_left + 1, :, which] = _one_by_one(motion, times[: steps_left + 1, which], rows)
         return out
+    out[:] = _one_by_one(motion, times, states)
+    return out
+
+
+def _one_by_one(motion: Motion, times: NDArray[np.int64], states: Floats) -> Floats:
+    """`smooth_bank` by `smooth_sequences`."""
+    d, (steps, n) = motion.state_size, times.shape
     rows, columns = np.triu_indices(d)
     covs = np.empty((n, steps, d, d))
     covs[:, :, rows, columns] = covs[:, :, columns, rows] = states[:, d:].transpose(2, 0, 1)
     means, covs = smooth_sequences(motion, times.T, states[:, :d].transpose(2, 0, 1), covs)
-    out[:, :d], out[:, d:] = means.transpose(1, 2, 0), covs[:, :, rows, columns].transpose(1, 2, 0)
-    return out
+    return np.concatenate([means, covs[:, :, rows, columns]], axis=2).transpose(1, 2, 0)
 
 
 def smooth_lagged(
