@@ -94,8 +94,8 @@ class KernelCompiler(Compiler):
         self.state.flags = QuickFlags(self.state.flags)
 
     def compile_extra(self, func: Callable) -> Any:
-        """Compile with little garbage collection, of a million objects most stay to the end, and with a memory."""
-        with _seldom_collected(), _remembering(), _optimised(self.level):
+        """Compile with little garbage collection, and with a memory."""
+        with seldom_collected(), _remembering(), _optimised(self.level):
             return super().compile_extra(func)
 
     def define_pipelines(self) -> list:
@@ -210,9 +210,10 @@ def _optimised(level: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _seldom_collected() -> Iterator[None]:
+def seldom_collected() -> Iterator[None]:
+    """Collect garbage seldom: what compiling leaves, a million objects and more, stays to the end."""
     before = gc.get_threshold()
-    gc.set_threshold(500_000, 50, 100)
+    gc.set_threshold(2_000_000, 50, 100)
     try:
         yield
     finally:
