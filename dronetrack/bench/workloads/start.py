@@ -130,9 +130,8 @@ def _compiling() -> dict[str, Any]:
 def _loading() -> dict[str, Any]:
     """Profile what loads from a cache that is full: the libraries, and the machine code of each kernel."""
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(2):
-            out = _python("-c", LOADING, environment={"NUMBA_CACHE_DIR": folder}).stdout
-    whole, libraries, rows = json.loads(out)
+        _, again = (_python("-c", LOADING, environment={"NUMBA_CACHE_DIR": folder}) for _ in range(2))
+    whole, libraries, rows = json.loads(again.stdout)
     code = sum(took for took, _ in rows)
     rows = [(libraries, "import numba, scipy"), *((took, f"load {name}") for took, name in sorted(rows, reverse=True))]
     top = [{"where": name, "share": took / whole, "own_share": took / whole, "calls": 1} for took, name in rows[:8]]
