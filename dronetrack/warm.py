@@ -1,12 +1,14 @@
 """What has to be compiled before the first call is fast? All of it, ahead of time, for tools that embed the library."""
 
 import contextlib
+import gc
 import importlib.resources
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,21 +54,20 @@ def warm_up(rooms: Sequence[str] = ROOMS, *, n_processes: int = 2) -> dict[str, 
     >>> sorted(warm_up(["bank"]))
     ['bank']
     """
-    import time
-
     from dronetrack.errors import InputError
 
+    start = time.perf_counter()
     unknown = sorted(set(rooms) - set(ROOMS))
     if unknown:
         raise InputError(f"warm_up knows the rooms {', '.join(ROOMS)}; got {', '.join(unknown)}.")
-    start = time.perf_counter()
-    missing = [job for job in JOBS if job.room in rooms and not kernels.is_on_disk(job.entry)]
-    if n_processes > 1 and len(missing) > 1 and _may_start_another():
-        _share([job.name for job in missing])
     ready = {}
-    for room in sorted(rooms, key=ROOMS.index):
-        LOADS[room]()
-        ready[room] = time.perf_counter() - start
+    with kernels.seldom_collected():
+        missing = [job for job in JOBS if job.room in rooms and not kernels.is_on_disk(job.entry)]
+        if n_processes > 1 and len(missing) > 1 and _may_start_another():
+            _share([job.name for job in missing])
+        for room in sorted(rooms, key=ROOMS.index):
+            LOADS[room]()
+            ready[room] = time.perf_counter() - start
     return ready
 
 
@@ -88,15 +89,17 @@ def _share(names: Sequence[str]) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="dronetrack-") as desk, _aside(desk, names) as aside:
         _take(desk, names)
+        gc.collect()  # while the other one works
         aside.wait()
 
 
 @contextlib.contextmanager
 def _aside(desk: str, names: Sequence[str]) -> Iterator[subprocess.Popen]:
-    """Yield a second Python that takes jobs from the same desk; it does not outlive this block."""
+    """Yield a second Python that takes jobs from the same desk, the last first; it does not outlive this block."""
     # Python puts the working folder first; a clone in it would be another library, with another place for its code.
     program = (
-        f"import sys; sys.path[:] = {sys.path!r}; from dronetrack import warm; warm._take({desk!r}, {list(names)!r})"
+        f"import gc, os, sys; gc.disable(); sys.path[:] = {sys.path!r}; from dronetrack import warm; "
+        f"warm._take({desk!r}, {list(names)[::-1]!r}); os._exit(0)"
     )
     nowhere = subprocess.DEVNULL
     with subprocess.Popen([sys.executable, "-c", program], stdin=nowhere, stdout=nowhere, stderr=nowhere) as process:  # noqa: S603 - this interpreter, on a program of our own
@@ -107,14 +110,14 @@ def _aside(desk: str, names: Sequence[str]) -> Iterator[subprocess.Popen]:
 
 
 def _take(desk: str, names: Sequence[str]) -> None:
-    """Do each job that nobody has taken yet: who makes the file of its name has it."""
-    for job in JOBS:
-        if job.name in names:
-            try:
-                (pathlib.Path(desk) / job.name).touch(exist_ok=False)
-            except OSError:
-                continue
-            job.run()
+    """Do each of these jobs, in this order, that nobody has taken yet: who makes the file of its name has it."""
+    jobs = {job.name: job for job in JOBS}
+    for name in names:
+        try:
+            (pathlib.Path(desk) / name).touch(exist_ok=False)
+        except OSError:
+            continue
+        jobs[name].run()
 
 
 def _fusion() -> None:
@@ -231,14 +234,15 @@ class Job(NamedTuple):
     run: Callable[[], object]
 
 
-# The longest first, so that two processes end at about the same time; what builds on others comes last.
+# One process begins at the top and one at the end. What stands together has parts in common, which are compiled in each
+# process that needs them; a registration needs what sensing compiles.
 JOBS = (
     Job("tracking", "fusion", "filters.track_rows", _tracked),
-    Job("bank", "bank", "mixtures.mixture_rows", _bank),
     Job("smoothing", "fusion", "hindsight.smooth_rows", _smoothing),
-    Job("sensing", "fusion", "terrain.ray_meetings_rows", _sensing),
-    Job("border", "fusion", "crossing.watch_rows", _crossings),
-    Job("forecast", "border", "forecast.free_rows", _border),
     Job("registration", "fusion", "registration.sights_rows", _registration),
+    Job("forecast", "border", "forecast.free_rows", _border),
+    Job("border", "fusion", "crossing.watch_rows", _crossings),
+    Job("sensing", "fusion", "terrain.ray_meetings_rows", _sensing),
+    Job("bank", "bank", "mixtures.mixture_rows", _bank),
 )
 LOADS = {"fusion": _fusion, "border": _border, "bank": _bank}

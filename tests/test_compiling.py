@@ -3,6 +3,10 @@
 import numba
 import numpy as np
 import pytest
+from numba import types
+from numba.core.cpu import CPUContext
+from numba.core.errors import TypingError
+from numba.extending import overload
 
 from dronetrack.kernels import kernel, motion
 from dronetrack.kernels.compiling import Part, PartLibrary
@@ -56,8 +60,8 @@ def test_a_kernel_with_a_function_inside_keeps_every_pass_of_the_compiler():
 
 def test_what_the_compiler_remembers_is_forgotten_for_functions_of_others():
     assert _twice_one(X) == 2.0 * X.sum()
-    context = _twice_one.targetdescr.typing_context
-    assert "_resolve_user_function_type" not in vars(context)
+    lent = types.Function.get_call_type, CPUContext.get_abi_sizeof, CPUContext.get_function
+    assert [one.__module__ for one in lent if one.__module__.startswith("dronetrack")] == []
 
     @numba.njit
     def power(x, n):
@@ -95,3 +99,27 @@ def test_a_part_that_returns_what_it_did_not_make_is_refused():
 
     with pytest.raises(TypeError, match="same_one, a part of a kernel, must not return an array"):
         first_rows(X)
+
+
+def test_a_function_that_numba_did_not_know_before_serves_a_kernel_once_it_does():
+    @kernel
+    def tenfold_rows(x):
+        return _tenfold(x[0])
+
+    with pytest.raises(TypingError):
+        tenfold_rows(X)
+
+    @overload(_tenfold)
+    def _(_x):
+        return lambda _x: 10.0 * _x
+
+    @kernel
+    def ten_rows(x):
+        return _tenfold(x[0])
+
+    assert ten_rows(X) == 10.0 * X[0]
+
+
+def _tenfold(x):
+    """Python only, until numba is told."""
+    return 10.0 * x

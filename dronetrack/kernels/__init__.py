@@ -16,7 +16,9 @@ from typing import Any
 import numba
 from numba.core import config
 
-from dronetrack.kernels.compiling import KernelCompiler, Part
+from dronetrack.kernels.compiling import KernelCompiler, Part, seldom_collected
+
+__all__ = ["is_on_disk", "kernel", "seldom_collected"]
 
 _HERE = pathlib.Path(__file__).parent
 

@@ -13,12 +13,13 @@ import dis
 import gc
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any, ClassVar
+from typing import Any
 
 from numba import types
 from numba.core import config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
+from numba.core.cpu import CPUContext
 from numba.core.registry import CPUDispatcher
 
 # What numba does for closures, `with`, literal types and functions that ask to be inlined as source: kernels have none.
@@ -35,6 +36,8 @@ NEEDLESS = {
 # What makes an array. A part that makes none looks at those of its caller, and need not count who else does: numba
 # counts at every call, atomically, and that was a quarter of the time of a smoother.
 MAKES_ARRAYS = {"empty", "zeros", "ones", "full", "arange", "array", "copy", "any"}
+SIGNATURES: dict[tuple, Any] = {}
+SIZES: dict[str, int] = {}
 
 
 class Part(CPUDispatcher):
@@ -94,8 +97,8 @@ class KernelCompiler(Compiler):
         self.state.flags = QuickFlags(self.state.flags)
 
     def compile_extra(self, func: Callable) -> Any:
-        """Compile with little garbage collection, of a million objects most stay to the end, and with a memory."""
-        with _seldom_collected(), _remembering(self.state.typingctx), _optimised(self.level):
+        """Compile with little garbage collection, and with a memory."""
+        with seldom_collected(), _remembering(), _optimised(self.level):
             return super().compile_extra(func)
 
     def define_pipelines(self) -> list:
@@ -139,36 +142,75 @@ def _is_plain(function: Callable) -> bool:
 
 
 @contextlib.contextmanager
-def _remembering(context: Any) -> Iterator[None]:
-    """Let the typing context remember what `x * y` is for two floats: numba tries all it knows at every one."""
-    resolve = getattr(context, "_resolve_user_function_type", None)
-    if resolve is None or isinstance(resolve, _Memory):
+def _remembering() -> Iterator[None]:
+    """Let numba remember what it asks again at every ``x * y``, as long as a kernel is compiled, under its own lock."""
+    if types.Function.get_call_type.__module__ == __name__:
         yield
         return
-    context._resolve_user_function_type = _Memory(context, resolve)  # noqa: SLF001
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_instead(types.Function, "get_call_type", _remember_signatures))
+        stack.enter_context(_instead(CPUContext, "get_abi_sizeof", _remember_sizes))
+        stack.enter_context(_instead(CPUContext, "get_function", _remember_misses))
+        yield
+
+
+@contextlib.contextmanager
+def _instead(owner: type, name: str, remember: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Put what remembers in the place of a method."""
+    own = vars(owner).get(name)
+    setattr(owner, name, remember(getattr(owner, name)))
     try:
         yield
     finally:
-        del context._resolve_user_function_type  # noqa: SLF001
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
 
 
-class _Memory:
-    """Signatures of the calls of built-in functions, by function and types; those of kernels numba keeps itself."""
+def _remember_signatures(ask: Callable) -> Callable:
+    """Remember what a call of a built-in function is for these types: numba tries all it knows."""
 
-    signatures: ClassVar[dict[tuple, Any]] = {}
-
-    def __init__(self, context: Any, resolve: Callable) -> None:
-        self.context, self.resolve = context, resolve
-
-    def __call__(self, func: Any, args: tuple, kws: Any, *more: Any) -> Any:
-        """Return the signature, or None."""
-        function = self.context._lookup_global(func) or func  # noqa: SLF001
-        if not isinstance(function, types.Function) or kws or more:
-            return self.resolve(func, args, kws, *more)
-        known = self.signatures.get((function, args))
+    def get_call_type(function: types.Function, context: Any, args: tuple, kws: dict) -> Any:
+        if kws:
+            return ask(function, context, args, kws)
+        known = SIGNATURES.get((function, args))
         if known is None:
-            known = self.signatures[function, args] = self.resolve(func, args, kws)
+            known = SIGNATURES[function, args] = ask(function, context, args, kws)
         return known
+
+    return get_call_type
+
+
+def _remember_sizes(ask: Callable) -> Callable:
+    """Remember how many bytes a type has: numba writes and reads a module of intermediate code to find out."""
+
+    def get_abi_sizeof(context: CPUContext, kind: Any) -> int:
+        name = str(kind)
+        if name not in SIZES:
+            SIZES[name] = ask(context, kind)
+        return SIZES[name]
+
+    return get_abi_sizeof
+
+
+def _remember_misses(ask: Callable) -> Callable:
+    """Remember which function does not exist for constants: numba looks through all its modules at each that it misses.
+
+    In an ``x * 2.0`` it asks for a product with this very constant first.
+    """
+    missing = set()
+
+    def get_function(context: CPUContext, function: Any, signature: Any, **second: bool) -> Callable:
+        if (function, signature) in missing and not second:
+            raise NotImplementedError
+        try:
+            return ask(context, function, signature, **second)
+        except NotImplementedError:
+            missing.add((function, signature))
+            raise
+
+    return get_function
 
 
 @contextlib.contextmanager
@@ -181,9 +223,10 @@ def _optimised(level: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _seldom_collected() -> Iterator[None]:
+def seldom_collected() -> Iterator[None]:
+    """Collect garbage seldom: what compiling leaves, a million objects and more, stays to the end."""
     before = gc.get_threshold()
-    gc.set_threshold(500_000, 50, 100)
+    gc.set_threshold(2_000_000, 50, 100)
     try:
         yield
     finally:

@@ -44,6 +44,26 @@ for when, one in seen.buffer:
 print(json.dumps([whole, rows]))
 """
 
+# What is imported here is what warm_up would import; what it loads from the disk is timed kernel by kernel.
+LOADING = """
+import json, time
+import dronetrack
+start = time.perf_counter()
+import numba, scipy.linalg, scipy.special
+libraries = time.perf_counter() - start
+from numba.core.caching import FunctionCache
+load, rows = FunctionCache.load_overload, []
+def timed(cache, *arguments):
+    begun = time.perf_counter()
+    try:
+        return load(cache, *arguments)
+    finally:
+        rows.append((time.perf_counter() - begun, cache._py_func.__name__))
+FunctionCache.load_overload = timed
+dronetrack.warm_up()
+print(json.dumps([time.perf_counter() - start, libraries, rows]))
+"""
+
 
 def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - ourselves
@@ -66,7 +86,7 @@ def _cases(setting: Setting) -> Iterator[Case]:
         }
         yield Case("second demo", jobs)
     if not setting.quick:
-        yield Case("compile", figures=_compile_s(), causes={"cold_s": _compiling})
+        yield Case("compile", figures=_compile_s(), causes={"cold_s": _compiling, "from_cache_s": _loading})
 
 
 def _import_ms() -> dict[str, float]:
@@ -105,6 +125,19 @@ def _compiling() -> dict[str, Any]:
     ]
     most = ", ".join(f"{name} {took:.1f} s" for took, name in rows[:4])
     return {"words": f"In one process {whole:.0f} s, most of it for {most}, what they call included.", "top": top}
+
+
+def _loading() -> dict[str, Any]:
+    """Profile what loads from a cache that is full: the libraries, and the machine code of each kernel."""
+    with tempfile.TemporaryDirectory() as folder:
+        _, again = (_python("-c", LOADING, environment={"NUMBA_CACHE_DIR": folder}) for _ in range(2))
+    whole, libraries, rows = json.loads(again.stdout)
+    code = sum(took for took, _ in rows)
+    rows = [(libraries, "import numba, scipy"), *((took, f"load {name}") for took, name in sorted(rows, reverse=True))]
+    top = [{"where": name, "share": took / whole, "own_share": took / whole, "calls": 1} for took, name in rows[:8]]
+    words = f"Of {whole:.2f} s, importing numba and scipy takes {libraries:.2f} s and loading the machine code of "
+    words += f"{len(rows) - 1} kernels {code:.2f} s; the rest is our own modules, the data that ships, and Python."
+    return {"words": words, "top": top}
 
 
 WORKLOAD = Workload(
