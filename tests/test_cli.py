@@ -7,6 +7,7 @@ import sys
 import geopandas
 import pytest
 from matplotlib.image import imread
+from pymavlink.dialects.v20 import all as mavlink
 
 from dronetrack import cli
 
@@ -108,6 +109,17 @@ def test_a_truncated_log_is_fused_as_far_as_it_goes(demo, mission, tmp_path):
     assert done.returncode == 0, done.stderr
     stats = json.loads((tmp_path / "out" / "stats.json").read_text())["drones"]["HU-D1"]
     assert stats["cut_bytes"] + stats["skipped_bytes"] > 0
+
+
+def test_positions_of_an_unhealthy_autopilot_are_counted_where_users_look(demo, mission, tmp_path):
+    log = (demo / "hu_drone.tlog").read_bytes()
+    link = mavlink.MAVLink(None, srcSystem=1, srcComponent=1)
+    report = mavlink.MAVLink_ekf_status_report_message(1, 0.1, 0.1, 0.1, 0.1, 0.1)  # attitude, but no position
+    path = mission("hu_drone.tlog", log[:8] + report.pack(link) + log)
+    run("fuse", path, "-o", tmp_path / "out")
+    drones = json.loads((tmp_path / "out" / "stats.json").read_text())["drones"]
+    assert drones["HU-D1"]["position_rows_while_unhealthy"] == drones["HU-D1"]["position_rows"]
+    assert "position_rows_while_unhealthy" not in drones["RO-D1"]  # which says nothing of its health
 
 
 def test_a_log_truncated_to_nothing_useful_is_refused(demo, mission, tmp_path):

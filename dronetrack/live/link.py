@@ -266,7 +266,9 @@ class Link:
         self._wake()
         self._thread.join()
         if self._record is not None:
-            self._record.close()
+            # What could not be written is told once, to whoever reads.
+            with contextlib.suppress(*([OSError] if self._fault else [])):
+                self._record.close()
 
     def _first_peer(self) -> Peer | None:
         if self._address.kind not in ("udpin", "udpout"):
@@ -301,6 +303,9 @@ class Link:
             self._fault = fault
         finally:
             self._closed = True
+            with self._turn:
+                if self._peer is not None:
+                    self._part(self._peer)
             self._waiting.put(None)
 
     def _connected(self) -> bool:
@@ -339,18 +344,14 @@ class Link:
             self._sleep.release()
 
     def _end(self) -> None:
-        """Take what the system still holds, and let go."""
-        with self._turn:
+        """Take what the system still holds, unless nobody could be told of it."""
+        with self._turn, contextlib.suppress(OSError):
             peer = self._peer
-            if peer is None:
-                return
-            with contextlib.suppress(OSError):
-                for _ in range(MOST_LAST):
-                    batch = peer.receive(self._decoder, self._now_us)
-                    if batch is None:
-                        break
-                    self._offer(self._recorded(batch))
-            self._part(peer)
+            for _ in range(MOST_LAST):
+                batch = None if peer is None or self._fault else peer.receive(self._decoder, self._now_us)
+                if batch is None:
+                    break
+                self._offer(self._recorded(batch))
 
     def _pump(self, timeout_s: float) -> Frames | None:
         """Read what comes next; with the turn only. A connection that ends is given up, for `_run` to make another."""
