@@ -64,7 +64,7 @@ def is_on_disk(name: str) -> bool:
     return any(pathlib.Path(_FOLDER).rglob(f"{name}-*.nbi")) if _FOLDER else True
 
 
-def kernel(function: Callable | None = None, *, alone: bool = False) -> Any:
+def kernel(function: Callable | None = None, *, alone: bool = False, merged: bool = False) -> Any:
     """Compile `function` on first use, keep the machine code on disk, release the GIL.
 
     No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.
@@ -72,13 +72,14 @@ def kernel(function: Callable | None = None, *, alone: bool = False) -> Any:
     pays (the side of a place: 17 ns, and 5 so).
     """
     if function is None:
-        return functools.partial(kernel, alone=alone)
+        return functools.partial(kernel, alone=alone, merged=merged)
     inner = function.__name__.endswith("_one")
     with _numba_cache(_FOLDER):
         whole = numba.njit(
             # What only other kernels call is compiled into them: an entry of its own would cost each start a look-up.
             cache=bool(_FOLDER) and not inner,
             nogil=True,
+            forceinline=merged,
             fastmath={"contract"},
             error_model="numpy",
             pipeline_class=KernelCompiler,

@@ -41,6 +41,7 @@ from dronetrack.kernels.bank import (
     Z2,
 )  # fmt: skip
 from dronetrack.kernels.generated_bank import BLOCK, position6_one, position9_one, predict6_one, predict9_one
+from dronetrack.kernels.generated_sequence import gather6_one, load6_one, step6_one, store6_one, write6_one
 from dronetrack.kernels.motion import chain_one
 
 MEMORY6 = (27 + N_ROWS) * BLOCK + 4  # length of `memory` for d = 6
@@ -83,6 +84,23 @@ def unpack_one(d, T, x, P):
 
 
 @kernel
+def general6_one(T, A, dt, noise, z0, z1, z2, r):
+    """Predict and fuse whatever was observed, axis by axis, nothing cancelling; return NIS, or NaN."""
+    count = prepare_one(A, dt, noise, z0, z1, z2, r[0], r[1], r[2], r[3], r[4], r[5])
+    predict6_one(T, A, 1, noise[0], noise[1])
+    position6_one(T, A, 1)
+    return A[NIS] if count > 0.0 else np.nan
+
+
+@kernel
+def noise_one(R):
+    """Return the upper triangle of R (3, 3), and its determinant."""
+    r00, r01, r02, r11, r12, r22 = R[0, 0], R[0, 1], R[0, 2], R[1, 1], R[1, 2], R[2, 2]
+    det = r00 * (r11 * r22 - r12 * r12) - r01 * (r01 * r22 - r12 * r02) + r02 * (r01 * r12 - r11 * r02)
+    return (r00, r01, r02, r11, r12, r22), det
+
+
+@kernel
 def sequence6_rows(state, stamp_us, time_us, z, R, noise, x_out, P_out, nis_out):
     """Filter positions z (n, 3), NaN = not observed, at time_us (n,), from `state` at `stamp_us`; R has 1 or n rows.
 
@@ -91,18 +109,32 @@ def sequence6_rows(state, stamp_us, time_us, z, R, noise, x_out, P_out, nis_out)
     T, A = np.zeros(27 * BLOCK), np.zeros(N_ROWS * BLOCK)
     for k in range(27):
         T[k * BLOCK] = state[k]
-    before = stamp_us
+    now = load6_one(T)
+    turned = noise[0] != noise[1]
+    before, step_us = stamp_us, -1
+    f0, f1, q00, q01, q11 = 1.0, 0.0, 0.0, 0.0, 0.0
+    gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
+    r, det_r = noise_one(R[0])
     for i in range(time_us.shape[0]):
-        r = R[i if R.shape[0] > 1 else 0]
-        count = prepare_one(
-            A, (time_us[i] - before) * 1e-6, noise, z[i, 0], z[i, 1], z[i, 2],
-            r[0, 0], r[0, 1], r[0, 2], r[1, 1], r[1, 2], r[2, 2],
-        )  # fmt: skip
+        if time_us[i] - before != step_us:
+            step_us = time_us[i] - before
+            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(step_us * 1e-6, noise[2])
+            gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
+        elif turned:
+            gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
         before = time_us[i]
-        predict6_one(T, A, 1, noise[0], noise[1])
-        position6_one(T, A, 1)
-        nis_out[i] = A[NIS] if count > 0.0 else np.nan
-        unpack_one(6, T, x_out[i], P_out[i])
+        if R.shape[0] > 1:
+            r, det_r = noise_one(R[i])
+        exact, nis, then = step6_one(now, f0, f1, gathered, r, det_r, z[i, 0], z[i, 1], z[i, 2])
+        if exact:
+            now = then
+        else:
+            store6_one(T, now)
+            nis = general6_one(T, A, step_us * 1e-6, noise, z[i, 0], z[i, 1], z[i, 2], r)
+            now = load6_one(T)
+        nis_out[i] = nis
+        write6_one(now, x_out[i], P_out[i])
+    store6_one(T, now)
     for k in range(27):
         state[k] = T[k * BLOCK]
 
@@ -139,12 +171,15 @@ def live6_rows(memory, row):
     noise = memory[(27 + N_ROWS) * BLOCK :]
     dt = (row[0] - noise[3]) * 1e-6
     noise[3] = row[0]
-    count = prepare_one(
-        A, dt, noise, row[1], row[2], row[3], row[4], row[5], row[6], row[8], row[9], row[12]
-    )  # fmt: skip
-    predict6_one(T, A, 1, noise[0], noise[1])
-    position6_one(T, A, 1)
-    return A[NIS] if count > 0.0 else np.nan
+    now = load6_one(T)
+    f0, f1, _, q00, q01, q11, _, _, _ = chain_one(dt, noise[2])
+    gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
+    r, det_r = noise_one(row[4:].reshape(3, 3))
+    exact, nis, then = step6_one(now, f0, f1, gathered, r, det_r, row[1], row[2], row[3])
+    if exact:
+        store6_one(T, then)
+        return nis
+    return general6_one(T, A, dt, noise, row[1], row[2], row[3], r)
 
 
 @kernel

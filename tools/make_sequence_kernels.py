@@ -1,0 +1,187 @@
+"""Write dronetrack/kernels/generated_sequence.py: one step of one sequence of positions, one statement per number.
+
+python tools/make_sequence_kernels.py
+
+A sequence cannot start its next step before the last is known: what costs time is the longest chain of operations
+that wait for each other. Written out, the state stays in the processor from step to step, and the three divisions of
+a position in three axes wait for nobody: the elimination is done without dividing (Bareiss 1968,
+doi:10.1090/S0025-5718-1968-0226829-0), so that each pivot is known before any is inverted.
+"""
+
+import pathlib
+
+HERE = pathlib.Path(__file__).parent
+TARGET = HERE.parent / "dronetrack" / "kernels" / "generated_sequence.py"
+
+HEAD = '''"""One step of one sequence of positions, written out. Written by tools/make_sequence_kernels.py.
+
+Legend
+------
+state (27)  x0.. x5 (position, velocity), then p00, p01.. (upper triangle of the covariance, row by row)
+noise (18)  what the step adds: a.. to position, b.. between position and velocity, c.. to velocity
+r (6)       noise of the position, upper triangle row by row
+f0, f1      answer of the velocity and of the position to it after the step
+s..         innovation covariance; e1, e2, c: what is left of it after each elimination without division
+y.., d.     rows of the covariance and innovation after the same elimination
+i., k..     inverse variance of each eliminated row, gain
+T           lane 0 of a block of kernels.bank: number k of the state at k * BLOCK
+"""
+
+from dronetrack.kernels import kernel
+from dronetrack.kernels.generated_bank import BLOCK, INVERSE_A2, INVERSE_B2
+
+# Where the written-out step is as exact as the general one. The position tells at most so much (det S / det R), ...
+MOST_LEARNT = 1e4
+# ... no axis is so nearly another (1 / det of the correlations of S), ...
+MOST_CORRELATED = 1e2
+# ... and no product of seven variances leaves the range of numbers.
+LARGEST = 1e280
+'''
+
+SIZE = 6
+PAIRS = [(i, j) for i in range(SIZE) for j in range(i, SIZE)]
+AXES = [(a, b) for a in range(3) for b in range(a, 3)]
+STATE = [f"x{i}" for i in range(SIZE)] + [f"p{i}{j}" for i, j in PAIRS]
+NOISE = [f"{block}{a}{b}" for block in "abc" for a, b in AXES]
+
+
+def p(i: int, j: int) -> str:
+    return f"p{min(i, j)}{max(i, j)}"
+
+
+def sym(name: str, a: int, b: int) -> str:
+    return f"{name}{min(a, b)}{max(a, b)}"
+
+
+def function(name: str, arguments: str, says: list[str], body: list[str]) -> str:
+    doc = [f'"""{says[0]}"""'] if len(says) == 1 else [f'"""{says[0]}', "", *says[1:], '"""']
+    lines = ["", "", "@kernel(merged=True)", f"def {name}({arguments}):", *("    " + one if one else "" for one in doc + body)]
+    return "\n".join(lines)
+
+
+def load() -> str:
+    body = ["return (", *(f"    T[{row} * BLOCK]," for row in range(len(STATE))), ")"]
+    return function("load6_one", "T", ["Take a state out of a block."], body)
+
+
+def store() -> str:
+    body = [unpacked(STATE, "state"), *(f"T[{row} * BLOCK] = {name}" for row, name in enumerate(STATE))]
+    return function("store6_one", "T, state", ["Put a state into a block."], body)
+
+
+def write() -> str:
+    body = [unpacked(STATE, "state"), *(f"x[{i}] = x{i}" for i in range(SIZE))]
+    body += [f"P[{i}, {j}] = {p(i, j)}" for i in range(SIZE) for j in range(SIZE)]
+    return function("write6_one", "state, x, P", ["Write a state as rows: x (6,), P (6, 6)."], body)
+
+
+def gather() -> str:
+    """Noise of a step, turned to the local up of where the step begins, as predict6_one gathers it."""
+    body = [
+        f"w00, w11, w22 = {', '.join(['q_horizontal'] * 3)}",
+        "w01, w02, w12 = 0.0, 0.0, 0.0",
+        "if q_vertical != q_horizontal:",
+        "    u0, u1, u2 = state[0] * INVERSE_A2, state[1] * INVERSE_A2, state[2] * INVERSE_B2",
+        "    g = (q_vertical - q_horizontal) / (u0 * u0 + u1 * u1 + u2 * u2)",
+    ]
+    for a, b in AXES:
+        body.append(f"    w{a}{b} = g * u{a} * u{b}" + (" + q_horizontal" if a == b else ""))
+    body += ["return ("]
+    body += [f"    w{a}{b} * {q}," for q in ("q11", "q01", "q00") for a, b in AXES]
+    body += [")"]
+    return function("gather6_one", "state, q_horizontal, q_vertical, q00, q01, q11", ["Return the noise of a step."], body)
+
+
+def step() -> str:
+    body = [unpacked(STATE, "state"), unpacked(NOISE, "noise"), unpacked([f"r{a}{b}" for a, b in AXES], "r")]
+    body += predict()
+    body += eliminate()
+    body += correct()
+    return function(
+        "step6_one",
+        "state, f0, f1, noise, r, det_r, z0, z1, z2",
+        [
+            "Predict, and fuse a position; return whether that is exact enough, its NIS and the state after it.",
+            "It is not where a position tells much more than was known, or axes are nearly one, or a number is missing:",
+            "then what is returned is to be thrown away.",
+        ],
+        body,
+    )
+
+
+def predict() -> list[str]:
+    """F P F' + Q in blocks: position A, between B, velocity C."""
+    lines = []
+    for a in range(3):
+        for b in range(3):
+            lines.append(f"t{a}{b} = {p(a, b + 3)} + f1 * {p(a + 3, b + 3)}")
+    for a, b in AXES:
+        lines.append(f"p{a}{b} = (p{a}{b} + a{a}{b}) + f1 * ({p(b, a + 3)} + t{a}{b})")
+    for a in range(3):
+        for b in range(3):
+            lines.append(f"{p(a, b + 3)} = {sym('b', a, b)} + f0 * t{a}{b}")
+    lines.append("f00 = f0 * f0")
+    lines += [f"{p(a + 3, b + 3)} = c{a}{b} + f00 * {p(a + 3, b + 3)}" for a, b in AXES]
+    lines += [f"x{a} = x{a} + f1 * x{a + 3}" for a in range(3)]
+    lines += [f"x{a + 3} = f0 * x{a + 3}" for a in range(3)]
+    return lines
+
+
+def eliminate() -> list[str]:
+    """Rows of [S | P | z - x] made triangular in S: the measured numbers become three that do not know each other."""
+    lines = [f"s{a}{b} = p{a}{b} + r{a}{b}" for a, b in AXES]
+    lines += [
+        "e1 = s00 * s11 - s01 * s01",
+        "c = s00 * s12 - s01 * s02",
+        "e2 = e1 * (s00 * s22 - s02 * s02) - c * c",
+        "v1 = s00 * e1",
+        "v2 = v1 * e2",
+        "i0 = 1.0 / s00",
+        "i1 = 1.0 / v1",
+        "i2 = 1.0 / v2",
+        "d0, d1, d2 = z0 - x0, z1 - x1, z2 - x2",
+    ]
+    for j in range(SIZE):
+        lines += [f"y0{j} = {p(0, j)}"]
+    for j in range(SIZE):
+        lines += [f"y1{j} = s00 * {p(1, j)} - s01 * {p(0, j)}"]
+    for j in range(SIZE):
+        lines += [f"y2{j} = e1 * (s00 * {p(2, j)} - s02 * {p(0, j)}) - c * y1{j}"]
+    lines += ["d2 = s00 * d2 - s02 * d0", "d1 = s00 * d1 - s01 * d0", "d2 = e1 * d2 - c * d1"]
+    return lines
+
+
+def correct() -> list[str]:
+    """Each of the three corrects state and covariance on its own; the last to be known comes last."""
+    lines = ["nis = d0 * d0 * i0 + d1 * d1 * i1 + d2 * d2 * i2"]
+    for axis in range(3):
+        for j in range(SIZE):
+            lines.append(f"k{j} = y{axis}{j} * i{axis}")
+        for j in range(SIZE):
+            lines.append(f"x{j} = x{j} + k{j} * d{axis}")
+        for i, j in PAIRS:
+            lines.append(f"p{i}{j} = p{i}{j} - k{i} * y{axis}{j}")
+    lines += [
+        "exact = (",
+        "    e2 <= MOST_LEARNT * s00 * det_r",
+        "    and s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2",
+        "    and v2 < LARGEST",
+        "    and v2 > 1.0 / LARGEST",
+        "    and nis < LARGEST",
+        ")",
+        f"return exact, nis, ({', '.join(STATE)})",
+    ]
+    return lines
+
+
+def unpacked(names: list[str], source: str) -> str:
+    return f"{', '.join(names)} = {source}"
+
+
+def source() -> str:
+    """Return the text of the generated room."""
+    return HEAD + "\n".join(make() for make in (load, store, write, gather, step)) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(source())
