@@ -24,21 +24,22 @@ f0, f1      answer of the velocity and of the position to it after the step
 s..         innovation covariance; e1, e2, c: what is left of it after each elimination without division
 y.., d.     rows of the covariance and innovation after the same elimination
 i., k..     inverse variance of each eliminated row, gain
-T           lane 0 of a block of kernels.bank: number k of the state at k * BLOCK
+T           lane 0 of a block of kernels.bank: number k of the state at 32 k
 """
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.generated_bank import BLOCK, INVERSE_A2, INVERSE_B2
+from dronetrack.kernels.generated_bank import INVERSE_A2, INVERSE_B2
 
-# Where the written-out step is as exact as the general one. The position tells at most so much (det S / det R), ...
+# A step costs at most so many times the rounding of a number. det S / det R bounds, by its largest factor, how much of
+# a variance a position takes away: what is subtracted cancels no further.
 MOST_LEARNT = 1e4
-# ... no axis is so nearly another (1 / det of the correlations of S), ...
+# 1 / det of the correlations of S: the elimination cancels no further.
 MOST_CORRELATED = 1e2
-# ... and no product of seven variances leaves the range of numbers.
+# A product of seven variances must stay a number.
 LARGEST = 1e280
 '''
 
-SIZE = 6
+SIZE, BLOCK = 6, 32
 PAIRS = [(i, j) for i in range(SIZE) for j in range(i, SIZE)]
 AXES = [(a, b) for a in range(3) for b in range(a, 3)]
 STATE = [f"x{i}" for i in range(SIZE)] + [f"p{i}{j}" for i, j in PAIRS]
@@ -55,22 +56,28 @@ def sym(name: str, a: int, b: int) -> str:
 
 def function(name: str, arguments: str, says: list[str], body: list[str]) -> str:
     doc = [f'"""{says[0]}"""'] if len(says) == 1 else [f'"""{says[0]}', "", *says[1:], '"""']
-    lines = ["", "", "@kernel(merged=True)", f"def {name}({arguments}):", *("    " + one if one else "" for one in doc + body)]
+    lines = [
+        "",
+        "",
+        "@kernel(merged=True)",
+        f"def {name}({arguments}):",
+        *("    " + one if one else "" for one in doc + body),
+    ]
     return "\n".join(lines)
 
 
 def load() -> str:
-    body = ["return (", *(f"    T[{row} * BLOCK]," for row in range(len(STATE))), ")"]
+    body = ["return (", *(f"    T[{row * BLOCK}]," for row in range(len(STATE))), ")"]
     return function("load6_one", "T", ["Take a state out of a block."], body)
 
 
 def store() -> str:
-    body = [unpacked(STATE, "state"), *(f"T[{row} * BLOCK] = {name}" for row, name in enumerate(STATE))]
+    body = [*unpacked(STATE, "state"), *(f"T[{row * BLOCK}] = {name}" for row, name in enumerate(STATE))]
     return function("store6_one", "T, state", ["Put a state into a block."], body)
 
 
 def write() -> str:
-    body = [unpacked(STATE, "state"), *(f"x[{i}] = x{i}" for i in range(SIZE))]
+    body = [*unpacked(STATE, "state"), *(f"x[{i}] = x{i}" for i in range(SIZE))]
     body += [f"P[{i}, {j}] = {p(i, j)}" for i in range(SIZE) for j in range(SIZE)]
     return function("write6_one", "state, x, P", ["Write a state as rows: x (6,), P (6, 6)."], body)
 
@@ -89,11 +96,13 @@ def gather() -> str:
     body += ["return ("]
     body += [f"    w{a}{b} * {q}," for q in ("q11", "q01", "q00") for a, b in AXES]
     body += [")"]
-    return function("gather6_one", "state, q_horizontal, q_vertical, q00, q01, q11", ["Return the noise of a step."], body)
+    return function(
+        "gather6_one", "state, q_horizontal, q_vertical, q00, q01, q11", ["Return the noise of a step."], body
+    )
 
 
 def step() -> str:
-    body = [unpacked(STATE, "state"), unpacked(NOISE, "noise"), unpacked([f"r{a}{b}" for a, b in AXES], "r")]
+    body = [*unpacked(STATE, "state"), *unpacked(NOISE, "noise"), *unpacked([f"r{a}{b}" for a, b in AXES], "r")]
     body += predict()
     body += eliminate()
     body += correct()
@@ -102,8 +111,8 @@ def step() -> str:
         "state, f0, f1, noise, r, det_r, z0, z1, z2",
         [
             "Predict, and fuse a position; return whether that is exact enough, its NIS and the state after it.",
-            "It is not where a position tells much more than was known, or axes are nearly one, or a number is missing:",
-            "then what is returned is to be thrown away.",
+            "It is not if a position tells far more than was known, axes are nearly one or a number is missing; then the",
+            "rest is of no use.",
         ],
         body,
     )
@@ -111,16 +120,11 @@ def step() -> str:
 
 def predict() -> list[str]:
     """F P F' + Q in blocks: position A, between B, velocity C."""
-    lines = []
-    for a in range(3):
-        for b in range(3):
-            lines.append(f"t{a}{b} = {p(a, b + 3)} + f1 * {p(a + 3, b + 3)}")
-    for a, b in AXES:
-        lines.append(f"p{a}{b} = (p{a}{b} + a{a}{b}) + f1 * ({p(b, a + 3)} + t{a}{b})")
-    for a in range(3):
-        for b in range(3):
-            lines.append(f"{p(a, b + 3)} = {sym('b', a, b)} + f0 * t{a}{b}")
-    lines.append("f00 = f0 * f0")
+    cells = [(a, b) for a in range(3) for b in range(3)]
+    lines = [f"t{a}{b} = {p(a, b + 3)} + f1 * {p(a + 3, b + 3)}" for a, b in cells]
+    lines += [f"p{a}{b} = (p{a}{b} + a{a}{b}) + f1 * ({p(b, a + 3)} + t{a}{b})" for a, b in AXES]
+    lines += [f"{p(a, b + 3)} = {sym('b', a, b)} + f0 * t{a}{b}" for a, b in cells]
+    lines += ["f00 = f0 * f0"]
     lines += [f"{p(a + 3, b + 3)} = c{a}{b} + f00 * {p(a + 3, b + 3)}" for a, b in AXES]
     lines += [f"x{a} = x{a} + f1 * x{a + 3}" for a in range(3)]
     lines += [f"x{a + 3} = f0 * x{a + 3}" for a in range(3)]
@@ -141,12 +145,10 @@ def eliminate() -> list[str]:
         "i2 = 1.0 / v2",
         "d0, d1, d2 = z0 - x0, z1 - x1, z2 - x2",
     ]
-    for j in range(SIZE):
-        lines += [f"y0{j} = {p(0, j)}"]
-    for j in range(SIZE):
-        lines += [f"y1{j} = s00 * {p(1, j)} - s01 * {p(0, j)}"]
-    for j in range(SIZE):
-        lines += [f"y2{j} = e1 * (s00 * {p(2, j)} - s02 * {p(0, j)}) - c * y1{j}"]
+    columns = range(SIZE)
+    lines += [f"y0{j} = {p(0, j)}" for j in columns]
+    lines += [f"y1{j} = s00 * {p(1, j)} - s01 * {p(0, j)}" for j in columns]
+    lines += [f"y2{j} = e1 * (s00 * {p(2, j)} - s02 * {p(0, j)}) - c * y1{j}" for j in columns]
     lines += ["d2 = s00 * d2 - s02 * d0", "d1 = s00 * d1 - s01 * d0", "d2 = e1 * d2 - c * d1"]
     return lines
 
@@ -155,12 +157,9 @@ def correct() -> list[str]:
     """Each of the three corrects state and covariance on its own; the last to be known comes last."""
     lines = ["nis = d0 * d0 * i0 + d1 * d1 * i1 + d2 * d2 * i2"]
     for axis in range(3):
-        for j in range(SIZE):
-            lines.append(f"k{j} = y{axis}{j} * i{axis}")
-        for j in range(SIZE):
-            lines.append(f"x{j} = x{j} + k{j} * d{axis}")
-        for i, j in PAIRS:
-            lines.append(f"p{i}{j} = p{i}{j} - k{i} * y{axis}{j}")
+        lines += [f"k{j} = y{axis}{j} * i{axis}" for j in range(SIZE)]
+        lines += [f"x{j} = x{j} + k{j} * d{axis}" for j in range(SIZE)]
+        lines += [f"p{i}{j} = p{i}{j} - k{i} * y{axis}{j}" for i, j in PAIRS]
     lines += [
         "exact = (",
         "    e2 <= MOST_LEARNT * s00 * det_r",
@@ -169,13 +168,20 @@ def correct() -> list[str]:
         "    and v2 > 1.0 / LARGEST",
         "    and nis < LARGEST",
         ")",
-        f"return exact, nis, ({', '.join(STATE)})",
+        "return exact, nis, (",
+        *listed(STATE),
+        ")  # fmt: skip",
     ]
     return lines
 
 
-def unpacked(names: list[str], source: str) -> str:
-    return f"{', '.join(names)} = {source}"
+def listed(names: list[str]) -> list[str]:
+    """State, or noise, in rows that fit."""
+    return [f"    {', '.join(names[at : at + 6])}," for at in range(0, len(names), 6)]
+
+
+def unpacked(names: list[str], source: str) -> list[str]:
+    return ["(", *listed(names), f") = {source}  # fmt: skip"]
 
 
 def source() -> str:

@@ -9,17 +9,18 @@ f0, f1      answer of the velocity and of the position to it after the step
 s..         innovation covariance; e1, e2, c: what is left of it after each elimination without division
 y.., d.     rows of the covariance and innovation after the same elimination
 i., k..     inverse variance of each eliminated row, gain
-T           lane 0 of a block of kernels.bank: number k of the state at k * BLOCK
+T           lane 0 of a block of kernels.bank: number k of the state at 32 k
 """
 
 from dronetrack.kernels import kernel
-from dronetrack.kernels.generated_bank import BLOCK, INVERSE_A2, INVERSE_B2
+from dronetrack.kernels.generated_bank import INVERSE_A2, INVERSE_B2
 
-# Where the written-out step is as exact as the general one. The position tells at most so much (det S / det R), ...
+# A step costs at most so many times the rounding of a number. det S / det R bounds, by its largest factor, how much of
+# a variance a position takes away: what is subtracted cancels no further.
 MOST_LEARNT = 1e4
-# ... no axis is so nearly another (1 / det of the correlations of S), ...
+# 1 / det of the correlations of S: the elimination cancels no further.
 MOST_CORRELATED = 1e2
-# ... and no product of seven variances leaves the range of numbers.
+# A product of seven variances must stay a number.
 LARGEST = 1e280
 
 
@@ -27,73 +28,85 @@ LARGEST = 1e280
 def load6_one(T):
     """Take a state out of a block."""
     return (
-        T[0 * BLOCK],
-        T[1 * BLOCK],
-        T[2 * BLOCK],
-        T[3 * BLOCK],
-        T[4 * BLOCK],
-        T[5 * BLOCK],
-        T[6 * BLOCK],
-        T[7 * BLOCK],
-        T[8 * BLOCK],
-        T[9 * BLOCK],
-        T[10 * BLOCK],
-        T[11 * BLOCK],
-        T[12 * BLOCK],
-        T[13 * BLOCK],
-        T[14 * BLOCK],
-        T[15 * BLOCK],
-        T[16 * BLOCK],
-        T[17 * BLOCK],
-        T[18 * BLOCK],
-        T[19 * BLOCK],
-        T[20 * BLOCK],
-        T[21 * BLOCK],
-        T[22 * BLOCK],
-        T[23 * BLOCK],
-        T[24 * BLOCK],
-        T[25 * BLOCK],
-        T[26 * BLOCK],
+        T[0],
+        T[32],
+        T[64],
+        T[96],
+        T[128],
+        T[160],
+        T[192],
+        T[224],
+        T[256],
+        T[288],
+        T[320],
+        T[352],
+        T[384],
+        T[416],
+        T[448],
+        T[480],
+        T[512],
+        T[544],
+        T[576],
+        T[608],
+        T[640],
+        T[672],
+        T[704],
+        T[736],
+        T[768],
+        T[800],
+        T[832],
     )
 
 
 @kernel(merged=True)
 def store6_one(T, state):
     """Put a state into a block."""
-    x0, x1, x2, x3, x4, x5, p00, p01, p02, p03, p04, p05, p11, p12, p13, p14, p15, p22, p23, p24, p25, p33, p34, p35, p44, p45, p55 = state
-    T[0 * BLOCK] = x0
-    T[1 * BLOCK] = x1
-    T[2 * BLOCK] = x2
-    T[3 * BLOCK] = x3
-    T[4 * BLOCK] = x4
-    T[5 * BLOCK] = x5
-    T[6 * BLOCK] = p00
-    T[7 * BLOCK] = p01
-    T[8 * BLOCK] = p02
-    T[9 * BLOCK] = p03
-    T[10 * BLOCK] = p04
-    T[11 * BLOCK] = p05
-    T[12 * BLOCK] = p11
-    T[13 * BLOCK] = p12
-    T[14 * BLOCK] = p13
-    T[15 * BLOCK] = p14
-    T[16 * BLOCK] = p15
-    T[17 * BLOCK] = p22
-    T[18 * BLOCK] = p23
-    T[19 * BLOCK] = p24
-    T[20 * BLOCK] = p25
-    T[21 * BLOCK] = p33
-    T[22 * BLOCK] = p34
-    T[23 * BLOCK] = p35
-    T[24 * BLOCK] = p44
-    T[25 * BLOCK] = p45
-    T[26 * BLOCK] = p55
+    (
+        x0, x1, x2, x3, x4, x5,
+        p00, p01, p02, p03, p04, p05,
+        p11, p12, p13, p14, p15, p22,
+        p23, p24, p25, p33, p34, p35,
+        p44, p45, p55,
+    ) = state  # fmt: skip
+    T[0] = x0
+    T[32] = x1
+    T[64] = x2
+    T[96] = x3
+    T[128] = x4
+    T[160] = x5
+    T[192] = p00
+    T[224] = p01
+    T[256] = p02
+    T[288] = p03
+    T[320] = p04
+    T[352] = p05
+    T[384] = p11
+    T[416] = p12
+    T[448] = p13
+    T[480] = p14
+    T[512] = p15
+    T[544] = p22
+    T[576] = p23
+    T[608] = p24
+    T[640] = p25
+    T[672] = p33
+    T[704] = p34
+    T[736] = p35
+    T[768] = p44
+    T[800] = p45
+    T[832] = p55
 
 
 @kernel(merged=True)
 def write6_one(state, x, P):
     """Write a state as rows: x (6,), P (6, 6)."""
-    x0, x1, x2, x3, x4, x5, p00, p01, p02, p03, p04, p05, p11, p12, p13, p14, p15, p22, p23, p24, p25, p33, p34, p35, p44, p45, p55 = state
+    (
+        x0, x1, x2, x3, x4, x5,
+        p00, p01, p02, p03, p04, p05,
+        p11, p12, p13, p14, p15, p22,
+        p23, p24, p25, p33, p34, p35,
+        p44, p45, p55,
+    ) = state  # fmt: skip
     x[0] = x0
     x[1] = x1
     x[2] = x2
@@ -178,12 +191,24 @@ def gather6_one(state, q_horizontal, q_vertical, q00, q01, q11):
 def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
     """Predict, and fuse a position; return whether that is exact enough, its NIS and the state after it.
 
-    It is not where a position tells much more than was known, or axes are nearly one, or a number is missing:
-    then what is returned is to be thrown away.
+    It is not if a position tells far more than was known, axes are nearly one or a number is missing; then the
+    rest is of no use.
     """
-    x0, x1, x2, x3, x4, x5, p00, p01, p02, p03, p04, p05, p11, p12, p13, p14, p15, p22, p23, p24, p25, p33, p34, p35, p44, p45, p55 = state
-    a00, a01, a02, a11, a12, a22, b00, b01, b02, b11, b12, b22, c00, c01, c02, c11, c12, c22 = noise
-    r00, r01, r02, r11, r12, r22 = r
+    (
+        x0, x1, x2, x3, x4, x5,
+        p00, p01, p02, p03, p04, p05,
+        p11, p12, p13, p14, p15, p22,
+        p23, p24, p25, p33, p34, p35,
+        p44, p45, p55,
+    ) = state  # fmt: skip
+    (
+        a00, a01, a02, a11, a12, a22,
+        b00, b01, b02, b11, b12, b22,
+        c00, c01, c02, c11, c12, c22,
+    ) = noise  # fmt: skip
+    (
+        r00, r01, r02, r11, r12, r22,
+    ) = r  # fmt: skip
     t00 = p03 + f1 * p33
     t01 = p04 + f1 * p34
     t02 = p05 + f1 * p35
@@ -364,4 +389,10 @@ def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
         and v2 > 1.0 / LARGEST
         and nis < LARGEST
     )
-    return exact, nis, (x0, x1, x2, x3, x4, x5, p00, p01, p02, p03, p04, p05, p11, p12, p13, p14, p15, p22, p23, p24, p25, p33, p34, p35, p44, p45, p55)
+    return exact, nis, (
+        x0, x1, x2, x3, x4, x5,
+        p00, p01, p02, p03, p04, p05,
+        p11, p12, p13, p14, p15, p22,
+        p23, p24, p25, p33, p34, p35,
+        p44, p45, p55,
+    )  # fmt: skip

@@ -8,7 +8,9 @@ T, A          the target, and what the measurement says: lane 0 of a block of ke
 noise (3,)    two densities of the driving noise, decay rate of the level that it drives (see kernels.motion)
 memory        T, A, noise and the time of the state [us] in one array, so that a live call has two arguments
 
-The arithmetic is that of the bank, on one lane.
+A position that six states can take in without losing digits goes through the straight line of
+kernels.generated_sequence; all else (numbers missing, a sensor far better than what was known, nine states) goes as in
+the bank, on one lane. Which of the two it is hangs on the numbers of the row alone, in one call and row by row alike.
 """
 
 import numpy as np
@@ -85,7 +87,7 @@ def unpack_one(d, T, x, P):
 
 @kernel
 def general6_one(T, A, dt, noise, z0, z1, z2, r):
-    """Predict and fuse whatever was observed, axis by axis, nothing cancelling; return NIS, or NaN."""
+    """Predict and fuse what was observed, axis by axis, so that nothing cancels; return its NIS, NaN for nothing."""
     count = prepare_one(A, dt, noise, z0, z1, z2, r[0], r[1], r[2], r[3], r[4], r[5])
     predict6_one(T, A, 1, noise[0], noise[1])
     position6_one(T, A, 1)
@@ -110,21 +112,15 @@ def sequence6_rows(state, stamp_us, time_us, z, R, noise, x_out, P_out, nis_out)
     for k in range(27):
         T[k * BLOCK] = state[k]
     now = load6_one(T)
-    turned = noise[0] != noise[1]
-    before, step_us = stamp_us, -1
-    f0, f1, q00, q01, q11 = 1.0, 0.0, 0.0, 0.0, 0.0
-    gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
-    r, det_r = noise_one(R[0])
+    before, step_us = stamp_us, 0
+    f0, f1, q00, q01, q11 = 1.0, 0.0, 0.0, 0.0, 0.0  # of no step
     for i in range(time_us.shape[0]):
         if time_us[i] - before != step_us:
             step_us = time_us[i] - before
             f0, f1, _, q00, q01, q11, _, _, _ = chain_one(step_us * 1e-6, noise[2])
-            gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
-        elif turned:
-            gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
         before = time_us[i]
-        if R.shape[0] > 1:
-            r, det_r = noise_one(R[i])
+        gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
+        r, det_r = noise_one(R[i if R.shape[0] > 1 else 0])
         exact, nis, then = step6_one(now, f0, f1, gathered, r, det_r, z[i, 0], z[i, 1], z[i, 2])
         if exact:
             now = then
