@@ -83,16 +83,16 @@ def write() -> str:
 
 
 def gather() -> str:
-    """Noise of a step, turned to the local up of where the step begins, as predict6_one gathers it."""
+    """Noise of a step, turned to the local up of where the step begins, as predict6_one gathers it.
+
+    There is no branch for noise that is the same all ways: with the step it is one straight line, so that products and
+    sums fuse alike wherever it is taken in, and many calls give the bits of one.
+    """
     body = [
-        f"w00, w11, w22 = {', '.join(['q_horizontal'] * 3)}",
-        "w01, w02, w12 = 0.0, 0.0, 0.0",
-        "if q_vertical != q_horizontal:",
-        "    u0, u1, u2 = state[0] * INVERSE_A2, state[1] * INVERSE_A2, state[2] * INVERSE_B2",
-        "    g = (q_vertical - q_horizontal) / (u0 * u0 + u1 * u1 + u2 * u2)",
+        "u0, u1, u2 = state[0] * INVERSE_A2, state[1] * INVERSE_A2, state[2] * INVERSE_B2",
+        "g = (q_vertical - q_horizontal) / (u0 * u0 + u1 * u1 + u2 * u2)",
     ]
-    for a, b in AXES:
-        body.append(f"    w{a}{b} = g * u{a} * u{b}" + (" + q_horizontal" if a == b else ""))
+    body += [f"w{a}{b} = g * u{a} * u{b}" + (" + q_horizontal" if a == b else "") for a, b in AXES]
     body += ["return ("]
     body += [f"    w{a}{b} * {q}," for q in ("q11", "q01", "q00") for a, b in AXES]
     body += [")"]
@@ -111,8 +111,8 @@ def step() -> str:
         "state, f0, f1, noise, r, det_r, z0, z1, z2",
         [
             "Predict, and fuse a position; return whether that is exact enough, its NIS and the state after it.",
-            "It is not if a position tells far more than was known, axes are nearly one or a number is missing; then the",
-            "rest is of no use.",
+            "It is not if a position tells far more than was known, axes are nearly one or a number is missing; then",
+            "the rest is of no use.",
         ],
         body,
     )
@@ -162,11 +162,11 @@ def correct() -> list[str]:
         lines += [f"p{i}{j} = p{i}{j} - k{i} * y{axis}{j}" for i, j in PAIRS]
     lines += [
         "exact = (",
-        "    e2 <= MOST_LEARNT * s00 * det_r",
-        "    and s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2",
-        "    and v2 < LARGEST",
-        "    and v2 > 1.0 / LARGEST",
-        "    and nis < LARGEST",
+        "    (e2 <= MOST_LEARNT * s00 * det_r)",
+        "    & (s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2)",
+        "    & (v2 < LARGEST)",
+        "    & (v2 > 1.0 / LARGEST)",
+        "    & (nis < LARGEST)",
         ")",
         "return exact, nis, (",
         *listed(STATE),

@@ -154,17 +154,14 @@ def write6_one(state, x, P):
 @kernel(merged=True)
 def gather6_one(state, q_horizontal, q_vertical, q00, q01, q11):
     """Return the noise of a step."""
-    w00, w11, w22 = q_horizontal, q_horizontal, q_horizontal
-    w01, w02, w12 = 0.0, 0.0, 0.0
-    if q_vertical != q_horizontal:
-        u0, u1, u2 = state[0] * INVERSE_A2, state[1] * INVERSE_A2, state[2] * INVERSE_B2
-        g = (q_vertical - q_horizontal) / (u0 * u0 + u1 * u1 + u2 * u2)
-        w00 = g * u0 * u0 + q_horizontal
-        w01 = g * u0 * u1
-        w02 = g * u0 * u2
-        w11 = g * u1 * u1 + q_horizontal
-        w12 = g * u1 * u2
-        w22 = g * u2 * u2 + q_horizontal
+    u0, u1, u2 = state[0] * INVERSE_A2, state[1] * INVERSE_A2, state[2] * INVERSE_B2
+    g = (q_vertical - q_horizontal) / (u0 * u0 + u1 * u1 + u2 * u2)
+    w00 = g * u0 * u0 + q_horizontal
+    w01 = g * u0 * u1
+    w02 = g * u0 * u2
+    w11 = g * u1 * u1 + q_horizontal
+    w12 = g * u1 * u2
+    w22 = g * u2 * u2 + q_horizontal
     return (
         w00 * q11,
         w01 * q11,
@@ -191,8 +188,8 @@ def gather6_one(state, q_horizontal, q_vertical, q00, q01, q11):
 def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
     """Predict, and fuse a position; return whether that is exact enough, its NIS and the state after it.
 
-    It is not if a position tells far more than was known, axes are nearly one or a number is missing; then the
-    rest is of no use.
+    It is not if a position tells far more than was known, axes are nearly one or a number is missing; then
+    the rest is of no use.
     """
     (
         x0, x1, x2, x3, x4, x5,
@@ -383,11 +380,11 @@ def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
     p45 = p45 - k4 * y25
     p55 = p55 - k5 * y25
     exact = (
-        e2 <= MOST_LEARNT * s00 * det_r
-        and s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2
-        and v2 < LARGEST
-        and v2 > 1.0 / LARGEST
-        and nis < LARGEST
+        (e2 <= MOST_LEARNT * s00 * det_r)
+        & (s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2)
+        & (v2 < LARGEST)
+        & (v2 > 1.0 / LARGEST)
+        & (nis < LARGEST)
     )
     return exact, nis, (
         x0, x1, x2, x3, x4, x5,

@@ -102,6 +102,31 @@ def noise_one(R):
     return (r00, r01, r02, r11, r12, r22), det
 
 
+@kernel(merged=True)
+def row6_one(T, A, now, dt, chain, noise, z0, z1, z2, R):
+    """Return the NIS of a row and the state after it; T, A are room for a row that the straight line cannot take.
+
+    `chain` is what chain_one says of dt. A call with many rows and a call with one both end here, in one shape, and so
+    in the same bits.
+    """
+    f0, f1, q00, q01, q11 = chain
+    gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
+    r, det_r = noise_one(R)
+    exact, nis, then = step6_one(now, f0, f1, gathered, r, det_r, z0, z1, z2)
+    if not exact:
+        store6_one(T, now)
+        nis = general6_one(T, A, dt, noise, z0, z1, z2, r)
+        then = load6_one(T)
+    return nis, then
+
+
+@kernel
+def chain6_one(dt, rate):
+    """Return of chain_one what six states need: f0, f1, q00, q01, q11."""
+    f0, f1, _, q00, q01, q11, _, _, _ = chain_one(dt, rate)
+    return f0, f1, q00, q01, q11
+
+
 @kernel
 def sequence6_rows(state, stamp_us, time_us, z, R, noise, x_out, P_out, nis_out):
     """Filter positions z (n, 3), NaN = not observed, at time_us (n,), from `state` at `stamp_us`; R has 1 or n rows.
@@ -113,21 +138,14 @@ def sequence6_rows(state, stamp_us, time_us, z, R, noise, x_out, P_out, nis_out)
         T[k * BLOCK] = state[k]
     now = load6_one(T)
     before, step_us = stamp_us, 0
-    f0, f1, q00, q01, q11 = 1.0, 0.0, 0.0, 0.0, 0.0  # of no step
+    chain = chain6_one(0.0, noise[2])
     for i in range(time_us.shape[0]):
         if time_us[i] - before != step_us:
             step_us = time_us[i] - before
-            f0, f1, _, q00, q01, q11, _, _, _ = chain_one(step_us * 1e-6, noise[2])
+            chain = chain6_one(step_us * 1e-6, noise[2])
         before = time_us[i]
-        gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
-        r, det_r = noise_one(R[i if R.shape[0] > 1 else 0])
-        exact, nis, then = step6_one(now, f0, f1, gathered, r, det_r, z[i, 0], z[i, 1], z[i, 2])
-        if exact:
-            now = then
-        else:
-            store6_one(T, now)
-            nis = general6_one(T, A, step_us * 1e-6, noise, z[i, 0], z[i, 1], z[i, 2], r)
-            now = load6_one(T)
+        r = R[i if R.shape[0] > 1 else 0]
+        nis, now = row6_one(T, A, now, step_us * 1e-6, chain, noise, z[i, 0], z[i, 1], z[i, 2], r)
         nis_out[i] = nis
         write6_one(now, x_out[i], P_out[i])
     store6_one(T, now)
@@ -167,15 +185,10 @@ def live6_rows(memory, row):
     noise = memory[(27 + N_ROWS) * BLOCK :]
     dt = (row[0] - noise[3]) * 1e-6
     noise[3] = row[0]
-    now = load6_one(T)
-    f0, f1, _, q00, q01, q11, _, _, _ = chain_one(dt, noise[2])
-    gathered = gather6_one(now, noise[0], noise[1], q00, q01, q11)
-    r, det_r = noise_one(row[4:].reshape(3, 3))
-    exact, nis, then = step6_one(now, f0, f1, gathered, r, det_r, row[1], row[2], row[3])
-    if exact:
-        store6_one(T, then)
-        return nis
-    return general6_one(T, A, dt, noise, row[1], row[2], row[3], r)
+    chain, R = chain6_one(dt, noise[2]), row[4:].reshape(3, 3)
+    nis, now = row6_one(T, A, load6_one(T), dt, chain, noise, row[1], row[2], row[3], R)
+    store6_one(T, now)
+    return nis
 
 
 @kernel
