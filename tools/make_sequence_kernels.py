@@ -21,7 +21,7 @@ state (27)  x0.. x5 (position, velocity), then p00, p01.. (upper triangle of the
 noise (18)  what the step adds: a.. to position, b.. between position and velocity, c.. to velocity
 r (6)       noise of the position, upper triangle row by row
 f0, f1      answer of the velocity and of the position to it after the step
-s..         innovation covariance; e1, e2, c: what is left of it after each elimination without division
+s..         innovation covariance; e1, c, h: its cofactors along the last row, the sign of c turned; v.: variances
 y.., d.     rows of the covariance and innovation after the same elimination
 i., k..     inverse variance of each eliminated row, gain
 T           lane 0 of a block of kernels.bank: number k of the state at 32 k
@@ -35,7 +35,7 @@ from dronetrack.kernels.generated_bank import INVERSE_A2, INVERSE_B2
 MOST_LEARNT = 1e4
 # 1 / det of the correlations of S: the elimination cancels no further.
 MOST_CORRELATED = 1e2
-# A product of seven variances must stay a number.
+# A product of five variances must stay a number.
 LARGEST = 1e280
 '''
 
@@ -137,9 +137,10 @@ def eliminate() -> list[str]:
     lines += [
         "e1 = s00 * s11 - s01 * s01",
         "c = s00 * s12 - s01 * s02",
-        "e2 = e1 * (s00 * s22 - s02 * s02) - c * c",
+        "h = s01 * s12 - s02 * s11",
+        "det = e1 * s22 - c * s12 + h * s02",
         "v1 = s00 * e1",
-        "v2 = v1 * e2",
+        "v2 = e1 * det",
         "i0 = 1.0 / s00",
         "i1 = 1.0 / v1",
         "i2 = 1.0 / v2",
@@ -148,8 +149,8 @@ def eliminate() -> list[str]:
     columns = range(SIZE)
     lines += [f"y0{j} = {p(0, j)}" for j in columns]
     lines += [f"y1{j} = s00 * {p(1, j)} - s01 * {p(0, j)}" for j in columns]
-    lines += [f"y2{j} = e1 * (s00 * {p(2, j)} - s02 * {p(0, j)}) - c * y1{j}" for j in columns]
-    lines += ["d2 = s00 * d2 - s02 * d0", "d1 = s00 * d1 - s01 * d0", "d2 = e1 * d2 - c * d1"]
+    lines += [f"y2{j} = e1 * {p(2, j)} - c * {p(1, j)} + h * {p(0, j)}" for j in columns]
+    lines += ["d2 = e1 * d2 - c * d1 + h * d0", "d1 = s00 * d1 - s01 * d0"]
     return lines
 
 
@@ -162,8 +163,8 @@ def correct() -> list[str]:
         lines += [f"p{i}{j} = p{i}{j} - k{i} * y{axis}{j}" for i, j in PAIRS]
     lines += [
         "exact = (",
-        "    (e2 <= MOST_LEARNT * s00 * det_r)",
-        "    & (s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2)",
+        "    (det <= MOST_LEARNT * det_r)",
+        "    & (s00 * s11 * s22 <= MOST_CORRELATED * det)",
         "    & (v2 < LARGEST)",
         "    & (v2 > 1.0 / LARGEST)",
         "    & (nis < LARGEST)",

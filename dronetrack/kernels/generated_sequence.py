@@ -6,7 +6,7 @@ state (27)  x0.. x5 (position, velocity), then p00, p01.. (upper triangle of the
 noise (18)  what the step adds: a.. to position, b.. between position and velocity, c.. to velocity
 r (6)       noise of the position, upper triangle row by row
 f0, f1      answer of the velocity and of the position to it after the step
-s..         innovation covariance; e1, e2, c: what is left of it after each elimination without division
+s..         innovation covariance; e1, c, h: its cofactors along the last row, the sign of c turned; v.: variances
 y.., d.     rows of the covariance and innovation after the same elimination
 i., k..     inverse variance of each eliminated row, gain
 T           lane 0 of a block of kernels.bank: number k of the state at 32 k
@@ -20,7 +20,7 @@ from dronetrack.kernels.generated_bank import INVERSE_A2, INVERSE_B2
 MOST_LEARNT = 1e4
 # 1 / det of the correlations of S: the elimination cancels no further.
 MOST_CORRELATED = 1e2
-# A product of seven variances must stay a number.
+# A product of five variances must stay a number.
 LARGEST = 1e280
 
 
@@ -251,9 +251,10 @@ def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
     s22 = p22 + r22
     e1 = s00 * s11 - s01 * s01
     c = s00 * s12 - s01 * s02
-    e2 = e1 * (s00 * s22 - s02 * s02) - c * c
+    h = s01 * s12 - s02 * s11
+    det = e1 * s22 - c * s12 + h * s02
     v1 = s00 * e1
-    v2 = v1 * e2
+    v2 = e1 * det
     i0 = 1.0 / s00
     i1 = 1.0 / v1
     i2 = 1.0 / v2
@@ -270,15 +271,14 @@ def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
     y13 = s00 * p13 - s01 * p03
     y14 = s00 * p14 - s01 * p04
     y15 = s00 * p15 - s01 * p05
-    y20 = e1 * (s00 * p02 - s02 * p00) - c * y10
-    y21 = e1 * (s00 * p12 - s02 * p01) - c * y11
-    y22 = e1 * (s00 * p22 - s02 * p02) - c * y12
-    y23 = e1 * (s00 * p23 - s02 * p03) - c * y13
-    y24 = e1 * (s00 * p24 - s02 * p04) - c * y14
-    y25 = e1 * (s00 * p25 - s02 * p05) - c * y15
-    d2 = s00 * d2 - s02 * d0
+    y20 = e1 * p02 - c * p01 + h * p00
+    y21 = e1 * p12 - c * p11 + h * p01
+    y22 = e1 * p22 - c * p12 + h * p02
+    y23 = e1 * p23 - c * p13 + h * p03
+    y24 = e1 * p24 - c * p14 + h * p04
+    y25 = e1 * p25 - c * p15 + h * p05
+    d2 = e1 * d2 - c * d1 + h * d0
     d1 = s00 * d1 - s01 * d0
-    d2 = e1 * d2 - c * d1
     nis = d0 * d0 * i0 + d1 * d1 * i1 + d2 * d2 * i2
     k0 = y00 * i0
     k1 = y01 * i0
@@ -380,8 +380,8 @@ def step6_one(state, f0, f1, noise, r, det_r, z0, z1, z2):
     p45 = p45 - k4 * y25
     p55 = p55 - k5 * y25
     exact = (
-        (e2 <= MOST_LEARNT * s00 * det_r)
-        & (s00 * s00 * s11 * s22 <= MOST_CORRELATED * e2)
+        (det <= MOST_LEARNT * det_r)
+        & (s00 * s11 * s22 <= MOST_CORRELATED * det)
         & (v2 < LARGEST)
         & (v2 > 1.0 / LARGEST)
         & (nis < LARGEST)
