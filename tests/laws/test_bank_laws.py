@@ -218,7 +218,7 @@ def test_a_bank_goes_through_the_same_torture_as_the_sequence(rng):
     time_us = (np.arange(2000) + 1) * STEP_US
     noise = ConstantVelocity().parameters[:3].copy()
     sequence.sequence6_rows(state, 0, time_us, z, np.tile(NOISE, (1000, 1, 1)), noise, x, P, nis)
-    np.testing.assert_allclose(means, x, rtol=1e-12)
+    np.testing.assert_allclose(means, x, rtol=1e-12, atol=1e-12)
     agree(covs, P)
 
 
