@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numba
 from numba.core import config
+from numba.core.registry import CPUDispatcher
 
 from dronetrack.kernels.compiling import KernelCompiler, Part, seldom_collected
+from dronetrack.kernels.loading import KernelCache
 
 __all__ = ["is_on_disk", "kernel", "seldom_collected"]
 
@@ -56,6 +57,8 @@ def _numba_cache(folder: str) -> Iterator[None]:
         config.CACHE_DIR = before
 
 
+# No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.
+OPTIONS = {"nopython": True, "nogil": True, "boundscheck": None, "fastmath": {"contract"}, "error_model": "numpy"}
 _FOLDER = os.environ.get("NUMBA_CACHE_DIR") or _cache_folder()
 
 
@@ -67,20 +70,19 @@ def is_on_disk(name: str) -> bool:
 def kernel(function: Callable | None = None, *, alone: bool = False) -> Any:
     """Compile `function` on first use, keep the machine code on disk, release the GIL.
 
-    No fast-math beyond fused multiply-add: re-association would break bit equality between runs and chunkings.
     A part that is optimised `alone` first costs more to compile; where its caller would not take it in otherwise, it
     pays (the side of a place: 17 ns, and 5 so).
     """
     if function is None:
         return functools.partial(kernel, alone=alone)
+    if config.DISABLE_JIT:
+        return function
+    # What only other kernels call is compiled into them: an entry of its own would cost each start a look-up.
     inner = function.__name__.endswith("_one")
-    with _numba_cache(_FOLDER):
-        whole = numba.njit(
-            # What only other kernels call is compiled into them: an entry of its own would cost each start a look-up.
-            cache=bool(_FOLDER) and not inner,
-            nogil=True,
-            fastmath={"contract"},
-            error_model="numpy",
-            pipeline_class=KernelCompiler,
-        )(function)
-    return Part(whole) if inner and not alone and not config.DISABLE_JIT else whole
+    if inner and not alone:
+        return Part(function, dict(OPTIONS))
+    whole = CPUDispatcher(function, targetoptions=dict(OPTIONS), pipeline_class=KernelCompiler)
+    if _FOLDER and not inner:
+        with _numba_cache(_FOLDER):
+            whole._cache = KernelCache(function)  # noqa: SLF001 - numba's own, which imports the whole compiler
+    return whole

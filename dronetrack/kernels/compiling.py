@@ -10,6 +10,7 @@ The classes extend those of numba that its own pipeline is made of, and override
 
 import contextlib
 import dis
+import functools
 import gc
 from collections.abc import Callable, Iterator
 from types import CodeType
@@ -44,9 +45,13 @@ SIZES: dict[str, int] = {}
 class Part(CPUDispatcher):
     """A kernel that kernels call. Called from Python, for a look at it, it is compiled for itself."""
 
-    def __init__(self, whole: CPUDispatcher) -> None:
-        super().__init__(whole.py_func, targetoptions=whole.targetoptions, pipeline_class=PartCompiler)
-        self.whole = whole
+    def __init__(self, function: Callable, options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions=options, pipeline_class=PartCompiler)
+
+    @functools.cached_property
+    def whole(self) -> CPUDispatcher:
+        """The same as a kernel."""
+        return CPUDispatcher(self.py_func, targetoptions=self.targetoptions, pipeline_class=KernelCompiler)
 
     def __call__(self, *args: Any) -> Any:
         """Call it from Python."""
