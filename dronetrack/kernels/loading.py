@@ -56,7 +56,16 @@ class _Loader:
         return library
 
 
-class _Reader(CompileResultCacheImpl):
+class _Results(CompileResultCacheImpl):
+    def reduce(self, cres: CompileResult) -> tuple:
+        """Return what is kept: no annotations, and of what it calls no environment without constants to look up.
+
+        To rebuild an environment numba imports the module that it comes from, even where nothing is in it.
+        """
+        code, function, environment, signature, in_objects, lifted, _, starts, called = cres._reduce()  # noqa: SLF001
+        called = tuple(one for one in called if one.consts)
+        return code, function, environment, signature, in_objects, lifted, "", starts, called
+
     def rebuild(self, target_context: Any, payload: tuple) -> CompileResult:
         """Return what was compiled."""
         result = CompileResult._rebuild(_Loader(target_context, payload[1]), *payload)  # noqa: SLF001
@@ -66,7 +75,7 @@ class _Reader(CompileResultCacheImpl):
 class KernelCache(FunctionCache):
     """Machine code of one kernel on disk."""
 
-    _impl_class = _Reader
+    _impl_class = _Results
 
     def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
         """Return what was kept for a signature, None where nothing was."""
