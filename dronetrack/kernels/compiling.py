@@ -134,6 +134,7 @@ class RolledCompiler(KernelCompiler):
     def define_pipelines(self) -> list:
         """Set what concerns this function alone."""
         self.state.library = RolledLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
         return super().define_pipelines()
 
 
