@@ -34,7 +34,8 @@ def warm_up(rooms: Sequence[str] = ROOMS, *, n_processes: int = 2) -> dict[str, 
     Parameters
     ----------
     rooms : sequence of {"fusion", "border", "bank"}, optional
-        ``fusion``: everything between logs and crossings. ``border``: forecasts, and which country a place lies in.
+        ``fusion``: everything between logs and crossings. ``border``: forecasts, and which country a place lies in
+        (the first `country_of` still lays its grid over the world).
         ``bank``: `TargetBank` for every kind of measurement.
     n_processes : int, optional
         With 2, and more than one core, a second Python compiles on the side, as long as nothing is on disk.
