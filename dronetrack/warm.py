@@ -34,7 +34,8 @@ def warm_up(rooms: Sequence[str] = ROOMS, *, n_processes: int = 2) -> dict[str, 
     Parameters
     ----------
     rooms : sequence of {"fusion", "border", "bank"}, optional
-        ``fusion``: everything between logs and crossings. ``border``: forecasts, and which country a place lies in.
+        ``fusion``: everything between logs and crossings. ``border``: forecasts, and which country a place lies in
+        (the first `country_of` still lays its grid over the world).
         ``bank``: `TargetBank` for every kind of measurement.
     n_processes : int, optional
         With 2, and more than one core, a second Python compiles on the side, as long as nothing is on disk.
@@ -139,11 +140,11 @@ def _sensing() -> "Telemetry":
     from dronetrack.mavlink import read_telemetry
     from dronetrack.measurements import merge
     from dronetrack.sensing import contacts, sightings
-    from dronetrack.units import read_units
+    from dronetrack.units import from_telemetry
 
-    logs = importlib.resources.files("dronetrack") / "data" / "demo"
-    drone = read_telemetry((logs / "hu_drone.tlog").read_bytes()[:FEW_BYTES])
-    unit = read_units(str(logs / "hu_unit.gpx"), unit="warm")
+    log = importlib.resources.files("dronetrack") / "data" / "demo" / "hu_drone.tlog"
+    drone = read_telemetry(log.read_bytes()[:FEW_BYTES])
+    unit = from_telemetry(drone, name="warm")
     merge(sightings(drone, terrain=84.0), contacts(unit, standoff_m=(80.0, 180.0)))
     return drone
 
@@ -201,11 +202,12 @@ def _crossings() -> None:
 
 
 def _border() -> None:
-    from dronetrack.border import Border, country_of
+    from dronetrack.border import Border
+    from dronetrack.border.world import codes_of
 
     border, found = Border.between("HU", "RO"), _coasted()
     border.forecast(found, n_drives=2)
-    country_of(found.lat_deg, found.lon_deg)
+    codes_of(found.lat_deg, found.lon_deg, border.lines.grid)  # not the grid of the world, which takes longer to lay
 
 
 def _bank() -> None:

@@ -1,5 +1,9 @@
 """Kernels are compiled as one piece, and stay ordinary numba functions to whoever calls them."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -123,3 +127,25 @@ def test_a_function_that_numba_did_not_know_before_serves_a_kernel_once_it_does(
 def _tenfold(x):
     """Python only, until numba is told."""
     return 10.0 * x
+
+
+def test_a_kernel_that_comes_from_the_disk_imports_nothing_that_compiles(tmp_path):
+    probe = (
+        "import sys, numpy as np; from dronetrack.kernels import geodesy; out = np.empty((1, 3)); "
+        "geodesy.geodetic_to_ecef_rows(*np.array([[46.2], [20.7], [100.0]]), out); "
+        "print(round(float(np.linalg.norm(out))), 'scipy.linalg' in sys.modules)"
+    )
+    run = {"env": {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, "capture_output": True, "text": True}
+    first, second = (subprocess.run([sys.executable, "-c", probe], check=True, **run).stdout.split() for _ in range(2))
+    assert first[0] == second[0]
+    assert (first[1], second[1]) == ("True", "False")
+
+
+def test_a_kernel_without_unrolling_computes_the_same():
+    def sum_rows(x):
+        total = 0.0
+        for i in range(x.shape[0]):
+            total += x[i]
+        return total
+
+    assert kernel(unrolled=False)(sum_rows)(X) == kernel(sum_rows)(X) == X.sum()

@@ -181,11 +181,34 @@ def country_of(lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.str_]:
     >>> country_of([47.4979, 46.0569, 42.6629, 0.0], [19.0402, 14.5058, 21.1655, 0.0]).tolist()
     ['HU', 'SI', 'XK', '']
     """
-    lat, lon = places_of(lat_deg, lon_deg)
     grid, names = _world_grid()
+    return names[codes_of(lat_deg, lon_deg, grid)]
+
+
+def codes_of(lat_deg: ArrayLike, lon_deg: ArrayLike, grid: kernels.Grid) -> NDArray[np.uint16]:
+    """Return the code of the area around each place.
+
+    Parameters
+    ----------
+    lat_deg, lon_deg : (n,) float64
+        Where. [deg]
+    grid : Grid
+        Over the areas, see `dronetrack.border.outline.grid_of`.
+
+    Returns
+    -------
+    (n,) uint16
+        0 for NaN.
+
+    Raises
+    ------
+    InputError
+        If shapes differ or an angle is out of range.
+    """
+    lat, lon = places_of(lat_deg, lon_deg)
     code = np.empty(len(lat), dtype=np.uint16)
     check_row(kernels.code_rows(lon, lat, grid, code), lat, lon)
-    return names[code]
+    return code
 
 
 @functools.cache

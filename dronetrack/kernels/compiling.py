@@ -10,13 +10,15 @@ The classes extend those of numba that its own pipeline is made of, and override
 
 import contextlib
 import dis
+import functools
 import gc
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
+from llvmlite import binding
 from numba import types
-from numba.core import config
+from numba.core import codegen, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
 from numba.core.cpu import CPUContext
@@ -44,9 +46,13 @@ SIZES: dict[str, int] = {}
 class Part(CPUDispatcher):
     """A kernel that kernels call. Called from Python, for a look at it, it is compiled for itself."""
 
-    def __init__(self, whole: CPUDispatcher) -> None:
-        super().__init__(whole.py_func, targetoptions=whole.targetoptions, pipeline_class=PartCompiler)
-        self.whole = whole
+    def __init__(self, function: Callable, options: dict[str, Any]) -> None:
+        super().__init__(function, targetoptions=options, pipeline_class=PartCompiler)
+
+    @functools.cached_property
+    def whole(self) -> CPUDispatcher:
+        """The same as a kernel."""
+        return CPUDispatcher(self.py_func, targetoptions=self.targetoptions, pipeline_class=KernelCompiler)
 
     def __call__(self, *args: Any) -> Any:
         """Call it from Python."""
@@ -76,6 +82,16 @@ class PartLibrary(JITCodeLibrary):
 
     def set_env(self, name: str, env: Any) -> None:
         """Do nothing: only a wrapper for calls from Python looks at the environment."""
+
+
+class RolledLibrary(JITCodeLibrary):
+    """A kernel whose loops stay loops: those over the lanes of a block are vectors already, and only grow."""
+
+    def _optimize_final_module(self) -> None:
+        with contextlib.ExitStack() as stack:
+            if hasattr(codegen, "create_pass_builder"):  # not in numba 0.60
+                stack.enter_context(_instead(codegen, "create_pass_builder", _without_unrolling))
+            super()._optimize_final_module()
 
 
 class QuickFlags(Flags):
@@ -110,6 +126,16 @@ class KernelCompiler(Compiler):
             pipeline.passes = [one for one in pipeline.passes if one[0].__name__ not in NEEDLESS]
             pipeline.finalize()
         return pipelines
+
+
+class RolledCompiler(KernelCompiler):
+    """Compile a kernel without unrolling its loops."""
+
+    def define_pipelines(self) -> list:
+        """Set what concerns this function alone."""
+        self.state.library = RolledLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
+        return super().define_pipelines()
 
 
 class PartCompiler(KernelCompiler):
@@ -156,7 +182,7 @@ def _remembering() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _instead(owner: type, name: str, remember: Callable[[Callable], Callable]) -> Iterator[None]:
+def _instead(owner: Any, name: str, remember: Callable[[Callable], Callable]) -> Iterator[None]:
     """Put what remembers in the place of a method."""
     own = vars(owner).get(name)
     setattr(owner, name, remember(getattr(owner, name)))
@@ -212,6 +238,20 @@ def _remember_misses(ask: Callable) -> Callable:
             raise
 
     return get_function
+
+
+def _without_unrolling(build: Callable) -> Callable:  # noqa: ARG001 - what stood there
+    """Build what optimises as numba does, but for unrolling, which numba has no word for."""
+
+    def create_pass_builder(
+        machine: Any, opt: int = 2, loop_vectorize: bool = False, slp_vectorize: bool = False
+    ) -> binding.PassBuilder:
+        options = binding.create_pipeline_tuning_options(opt)
+        options.loop_vectorization, options.slp_vectorization = loop_vectorize, slp_vectorize
+        options.loop_unrolling = False
+        return binding.create_pass_builder(machine, options)
+
+    return create_pass_builder
 
 
 @contextlib.contextmanager

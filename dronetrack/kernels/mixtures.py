@@ -240,7 +240,7 @@ def fill_one(d, lanes, code, params, dt, T, F, has_F, Q, F_room, Q_room):
                     Q[packed_one(U(d), U(a), U(b)) - U(d * BLOCK) + U(i)] = Q_room[a, b]
 
 
-@kernel
+@kernel(unrolled=False)
 def mixture_rows(
     first, last, models, chance, state, time_us, to_us, codes, params, rates,
     kind, rounds, commit, z, R, site, mask, out,

@@ -17,6 +17,7 @@ from dronetrack.bench.workload import Case, Goal, Job, Setting, Workload
 
 DEMO = "dronetrack demo"
 LIBRARIES = "import numpy, numba, scipy.special, pyarrow.parquet, gpxpy, pynmea2, rich.console"
+EVERYTHING = "import dronetrack; dronetrack.warm_up()"
 WARM = """
 import resource, time
 import dronetrack
@@ -51,31 +52,30 @@ import dronetrack
 start = time.perf_counter()
 import numba, scipy.linalg, scipy.special
 libraries = time.perf_counter() - start
-from numba.core.caching import FunctionCache
-load, rows = FunctionCache.load_overload, []
+from dronetrack.kernels.loading import KernelCache
+load, rows = KernelCache.load_overload, []
 def timed(cache, *arguments):
     begun = time.perf_counter()
     try:
         return load(cache, *arguments)
     finally:
         rows.append((time.perf_counter() - begun, cache._py_func.__name__))
-FunctionCache.load_overload = timed
+KernelCache.load_overload = timed
 dronetrack.warm_up()
 print(json.dumps([time.perf_counter() - start, libraries, rows]))
 """
 
 
 def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a Python that may keep its bytecode: an installed library has it, and compiles no source at a start."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environment or {})},
+        [sys.executable, *arguments], check=True, capture_output=True, text=True, env={**kept, **(environment or {})}
     )
 
 
 def _cases(setting: Setting) -> Iterator[Case]:
+    _python("-c", EVERYTHING)  # untimed: this run leaves bytecode where there is none
     yield Case("import", figures=_import_ms())
     with tempfile.TemporaryDirectory() as folder:
         libraries = LIBRARIES + (", matplotlib.figure" if importlib.util.find_spec("matplotlib") else "")
