@@ -26,7 +26,7 @@ from dronetrack.bench import limits
 Document = dict[str, Any]
 
 LONG_ENOUGH_S, MOST_TIMES = 0.5, 10_000  # the system counts its time in hundredths of a second
-HALF, LARGE = 0.5, 0.3
+HALF, LARGE, LITTLE = 0.5, 0.3, 0.01
 SHOWN = 8
 HERE = pathlib.Path(__file__).parent
 KERNELS = HERE.parent / "kernels"
@@ -135,11 +135,12 @@ def limit_of(found: Document) -> dict[str, str]:
         return {"limit": "system calls", "words": f"System calls limit it: {shares}."}
     if found["kernel_share"] < HALF:
         return {"limit": "Python", "words": f"What stands around the kernels limits it: {shares}."}
-    passes = f"arrays pass through {largest} at {found['kernels'][largest]['gb_per_s']:.2g} GB/s, "
-    passes += f"{found['memory_share']:.0%} of what the memory gives one core"
+    if found["memory_share"] >= LITTLE:
+        shares += f"; arrays pass through {largest} at {found['kernels'][largest]['gb_per_s']:.2g} GB/s, "
+        shares += f"{found['memory_share']:.0%} of what the memory gives one core"
     if found["memory_share"] > HALF:
-        return {"limit": "memory bandwidth", "words": f"Memory limits it: {shares}; {passes}."}
-    return {"limit": "arithmetic", "words": f"Arithmetic limits it: {shares}; {passes}."}
+        return {"limit": "memory bandwidth", "words": f"Memory limits it: {shares}."}
+    return {"limit": "arithmetic", "words": f"Arithmetic limits it: {shares}."}
 
 
 @contextlib.contextmanager
