@@ -92,7 +92,7 @@ WORKLOAD = Workload(
             "figure",
             "core_share",
             at_most=0.03,
-            why="a third is to wake 112 times a second and take 7 datagrams in one call; the rest is to decode them in "
+            why="A third is to wake 112 times a second and take 7 datagrams in one call; the rest is to decode them in "
             "code that has left the caches while it slept, which beside busy neighbours costs half as much again.",
         ),
         Goal("four drones, 200 messages/s each", "figure", "core_share_per_drone", at_most=0.03),
