@@ -21,7 +21,7 @@ from dronetrack.bench.keeping import remember
 from dronetrack.bench.markdown import markdown_page
 from dronetrack.bench.peers import filterpy
 from dronetrack.bench.problems import MOTION, draw_drives
-from dronetrack.bench.profiling import profile
+from dronetrack.bench.profiling import busiest, profile
 from dronetrack.bench.racing import race
 from dronetrack.bench.words import goal_words
 from dronetrack.cli import main
@@ -382,6 +382,16 @@ def test_profile_names_kernels_and_leaves_them_as_they_were():
     assert found["kernels"]["sequence6_rows"]["share"] > 0.5
     assert any(one["where"] == "kernel sequence6_rows" for one in found["top"])
     assert sequence.sequence6_rows is before
+
+
+def test_what_waits_is_not_among_the_busiest():
+    def work():
+        time.sleep(0.3)
+        return sorted(range(300_000), key=str)
+
+    top = busiest(work)
+    assert top[0]["share"] > 0.9
+    assert all(one["share"] < 0.5 for one in top if "sleep" in one["where"])
 
 
 def test_profile_counts_system_calls():

@@ -18,7 +18,7 @@ from dronetrack.mavlink.frames import Decoder, Frames
 
 # While messages flow, those of this time are decoded together: to wake a thread costs more than to decode a message,
 # and half of it is what a message waits on average.
-GATHER_S = 0.0088
+GATHER_S = 0.0091
 LISTEN_S = 0.2
 SOCKET_BYTES = 4 << 20
 MOST_BYTES = 65_536
