@@ -1,7 +1,7 @@
 """Numbers only: compiled kernels over arrays and floats.
 
 This room knows no names, no files, no units and no errors; all of that is settled before the wall, once per batch.
-It imports numpy and numba and nothing else.
+It imports numpy, numba and the llvmlite under it, and nothing else.
 """
 
 import contextlib
